@@ -1,0 +1,43 @@
+import type { Pool } from 'pg'
+import { PebblesError } from '../platform/errors.ts'
+import type { Job, Reject } from './job.ts'
+import { findJob, readFirstRejects, readRejects } from './read-postgres.ts'
+import { LISTED_ERRORS, SHOWN_ERRORS } from './schema.ts'
+
+/** Bytes of rejected rows in one answer. A single row may have 1 MiB, so a number alone would bound nothing. */
+const MAX_SHOWN_BYTES = 4 * 1024 * 1024
+
+/** A job with its rejected rows, as it is answered. */
+function showJob(job: Job, errors: Reject[]) {
+  const { id, filename, status, totalRows, processedRows, successCount, failedCount, error } = job
+  const createdAt = job.createdAt.toISOString()
+  const completedAt = job.completedAt?.toISOString() ?? null
+  const counts = { totalRows, processedRows, successCount, failedCount }
+  return { id, filename, status, ...counts, errors, error, createdAt, completedAt }
+}
+
+export async function showJobWithErrors(pool: Pool, job: Job) {
+  const window = { after: 0, limit: SHOWN_ERRORS, maxBytes: MAX_SHOWN_BYTES }
+  return showJob(job, job.failedCount === 0 ? [] : await readRejects(pool, job.id, window))
+}
+
+export async function showJobList(pool: Pool, jobs: Job[]) {
+  const failing = jobs.filter(({ failedCount }) => failedCount > 0).map(({ id }) => id)
+  const window = { limit: LISTED_ERRORS, maxBytes: MAX_SHOWN_BYTES }
+  const errors = failing.length === 0 ? undefined : await readFirstRejects(pool, failing, window)
+  return jobs.map((job) => showJob(job, errors?.get(job.id) ?? []))
+}
+
+/** A job as live views show it. */
+export function showProgress({ id, totalRows, processedRows, successCount, failedCount, status }: Job) {
+  return { jobId: id, processedRows, totalRows, successCount, failedCount, status }
+}
+
+const JOB_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** @throws PebblesError `not_found`, also for another client's job and for what cannot be an id */
+export async function requireJob(pool: Pool, clientKrn: string, id: string): Promise<Job> {
+  const job = JOB_ID.test(id) ? await findJob(pool, clientKrn, id) : undefined
+  if (!job) throw new PebblesError('not_found', 'There is no such job.')
+  return job
+}

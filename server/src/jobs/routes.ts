@@ -1,0 +1,123 @@
+import multipart from '@fastify/multipart'
+import type { FastifyInstance } from 'fastify'
+import type { Pool } from 'pg'
+import Type from 'typebox'
+import type { App } from '../platform/http/app.ts'
+import {
+  CursorSchema,
+  decodeTimeCursor,
+  encodeTimeCursor,
+  LimitSchema,
+  linkNext,
+} from '../platform/http/paging.ts'
+import { problems } from '../platform/http/problem.ts'
+import type { StreamLimits } from '../platform/http/stream-limit.ts'
+import type { ObjectStore } from '../platform/objects/objects.ts'
+import type { JobAccess } from './caller.ts'
+import { errorsDisposition, streamErrorsCsv } from './errors-csv.ts'
+import type { JobLiveHub } from './live.ts'
+import type { JobQueue } from './queue.ts'
+import { requireJob, showJobList, showJobWithErrors } from './read-model.ts'
+import { listJobs } from './read-postgres.ts'
+import { JobParams, JobSchema, LISTED_ERRORS } from './schema.ts'
+import { registerStreamRoute } from './stream-route.ts'
+import { notMultipart } from './upload.ts'
+import { registerUploadRoute } from './upload-route.ts'
+
+export interface JobRoutes {
+  access: JobAccess
+  pool: Pool
+  objects: ObjectStore
+  queue: Pick<JobQueue, 'enqueue'>
+  live: JobLiveHub
+  /** How many live views are served. */
+  streams: StreamLimits
+  maxUploadBytes: number
+  /** A job is there, and its record in the ledger. */
+  onCreated: (created: { jobId: string; recordId: string }) => void
+}
+
+/** Everything below `/api/jobs`, in a scope of its own: here a body is a form, not JSON. */
+export async function registerJobRoutes(app: App, parts: JobRoutes): Promise<void> {
+  const scope = app as unknown as FastifyInstance
+  scope.removeAllContentTypeParsers()
+  scope.addContentTypeParser('*', (_request, _body, done) => done(notMultipart()))
+  await scope.register(multipart)
+  registerUploadRoute(app, parts)
+  registerListRoute(app, parts)
+  registerJobRoute(app, parts)
+  registerStreamRoute(app, parts)
+  registerErrorsRoute(app, parts)
+}
+
+function registerListRoute(app: App, { access, pool }: JobRoutes): void {
+  app.get(
+    '/api/jobs',
+    {
+      onRequest: access.hook,
+      schema: {
+        summary: 'List jobs',
+        description: `Newest first, as a bare array; the next page is in the \`Link\` header. Each job has its first ${LISTED_ERRORS} \`errors\`; a page stays within about 4 MiB of them.`,
+        tags: ['jobs'],
+        querystring: Type.Object({ limit: LimitSchema(100), after: CursorSchema }),
+        response: { 200: Type.Array(JobSchema), ...problems(400, 401, 403) },
+      },
+      serializerCompiler: () => JSON.stringify,
+    },
+    async (request, reply) => {
+      const { clientKrn } = access.callerOf(request)
+      const { limit = 100, after } = request.query
+      const cursor = after === undefined ? undefined : decodeTimeCursor(after)
+      const found = await listJobs(pool, clientKrn, { limit: limit + 1, after: cursor })
+      const page = found.slice(0, limit)
+      if (page.length < found.length) {
+        const { createdAt, id } = page.at(-1)!
+        linkNext(request, reply, encodeTimeCursor(createdAt, id))
+      }
+      return showJobList(pool, page)
+    },
+  )
+}
+
+function registerJobRoute(app: App, { access, pool }: JobRoutes): void {
+  app.get(
+    '/api/jobs/:id',
+    {
+      onRequest: access.hook,
+      schema: {
+        summary: 'Read a job',
+        tags: ['jobs'],
+        params: JobParams,
+        response: { 200: JobSchema, ...problems(401, 403, 404) },
+      },
+      serializerCompiler: () => JSON.stringify,
+    },
+    async (request) => {
+      const { clientKrn } = access.callerOf(request)
+      return showJobWithErrors(pool, await requireJob(pool, clientKrn, request.params.id))
+    },
+  )
+}
+
+function registerErrorsRoute(app: App, { access, pool }: JobRoutes): void {
+  app.get(
+    '/api/jobs/:id/errors.csv',
+    {
+      onRequest: access.hook,
+      schema: {
+        summary: 'Download all refused rows of a job as CSV',
+        description:
+          '`rowNumber,name,email,phone,company,error`. A cell that a spreadsheet would run as a formula begins with an apostrophe.',
+        tags: ['jobs'],
+        params: JobParams,
+      },
+    },
+    async (request, reply) => {
+      const { clientKrn } = access.callerOf(request)
+      const job = await requireJob(pool, clientKrn, request.params.id)
+      reply.header('content-type', 'text/csv; charset=utf-8; header=present')
+      reply.header('content-disposition', errorsDisposition(job.filename))
+      return reply.send(streamErrorsCsv(pool, job))
+    },
+  )
+}

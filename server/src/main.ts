@@ -1,0 +1,29 @@
+import { Command } from 'commander'
+import manifest from '../package.json' with { type: 'json' }
+import { importCommand } from './commands/import.ts'
+import { migrateCommand } from './commands/migrate.ts'
+import { serveCommand } from './commands/serve.ts'
+import { tokenCommand } from './commands/token.ts'
+import { watchCommand } from './commands/watch.ts'
+import { PebblesError } from './platform/errors.ts'
+
+/** The `pebbles` command: `serve · token · migrate · import · watch`. */
+const program = new Command('pebbles')
+  .version(manifest.version)
+  .description('Counts every update, row and event exactly once, and shows the count while it moves.')
+  .addCommand(serveCommand())
+  .addCommand(tokenCommand())
+  .addCommand(migrateCommand())
+  .addCommand(importCommand())
+  .addCommand(watchCommand())
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  // What a person did wrong, or can mend, is told in its own words; anything else is ours, with its stack.
+  if (error instanceof PebblesError && error.code !== 'internal') {
+    console.error(error.message)
+    if (error.cause instanceof Error) console.error(`  ${error.cause.message}`)
+  } else console.error(error)
+  process.exitCode = 1
+}

@@ -1,0 +1,41 @@
+import { readdir, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { runner } from 'node-pg-migrate'
+import { PebblesError } from '../errors.ts'
+
+const DIR = fileURLToPath(new URL('../../../migrations', import.meta.url))
+
+/**
+ * Brings the schema up (all pending migrations) or down (the newest one). Several processes may do so at once: one
+ * works, the others wait for its advisory lock and then find nothing to do.
+ *
+ * @returns names of the migrations that were run
+ */
+export async function migrate(databaseUrl: string, direction: 'up' | 'down'): Promise<string[]> {
+  const done = await runner({
+    databaseUrl,
+    dir: DIR,
+    migrationsTable: 'pebbles_migrations',
+    direction,
+    count: direction === 'up' ? Number.POSITIVE_INFINITY : 1,
+    advisoryLockMode: 'wait',
+    // Its progress report is for a terminal; errors are thrown anyway.
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+  })
+  return done.map(({ name }) => name)
+}
+
+/** Creates the next numbered migration file and returns its path. */
+export async function createMigration(name: string): Promise<string> {
+  const slug = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '')
+  if (slug === '')
+    throw new PebblesError('invalid_request', 'A migration needs a name of letters and digits.')
+  const numbers = (await readdir(DIR)).map((file) => Number.parseInt(file, 10)).filter(Number.isInteger)
+  const next = String(Math.max(0, ...numbers) + 1).padStart(4, '0')
+  const path = `${DIR}/${next}_${slug}.sql`
+  await writeFile(path, '-- Up Migration\n\n-- Down Migration\n', { flag: 'wx' })
+  return path
+}

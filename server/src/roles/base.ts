@@ -1,0 +1,86 @@
+import { join } from 'node:path'
+import type { Config } from '../config.ts'
+import type { JobQueue } from '../jobs/queue.ts'
+import { createPostgresQueue } from '../jobs/queue-postgres.ts'
+import type { Log } from '../platform/log.ts'
+import { openObjectFolder } from '../platform/objects/folder.ts'
+import type { ObjectStore } from '../platform/objects/objects.ts'
+import { type Database, openDatabase } from '../platform/postgres/database.ts'
+import { startEmbeddedPostgres } from '../platform/postgres/embedded.ts'
+import { migrate } from '../platform/postgres/migrations.ts'
+import { createNotifier, type Notifier } from '../platform/postgres/notifications.ts'
+import { dropOldIdDays, ensureIdDays } from '../progress/ids-postgres.ts'
+import type { RecordStore } from '../progress/store.ts'
+import { createPostgresStore } from '../progress/store-postgres.ts'
+
+/** NOTIFY channel on which the ids of changed records are announced. */
+export const PROGRESS_CHANNEL = 'pebbles_progress'
+/** NOTIFY channel on which the ids of changed jobs are announced. */
+export const JOBS_CHANNEL = 'pebbles_jobs'
+const ANNOUNCE_MS = 100
+const HOUR_MS = 3_600_000
+
+/** What every role stands on. */
+export interface Base extends AsyncDisposable {
+  database: Database
+  store: RecordStore
+  /** Announces changed records to the live views of all processes. */
+  announce: Notifier
+  /** Announces changed jobs to theirs. */
+  announceJobs: Notifier
+  queue: JobQueue
+  objects: ObjectStore
+}
+
+/** Opens the database (the embedded one without `DATABASE_URL`), brings its schema up, and keeps its partitions. */
+export async function openBase(config: Config, log: Log): Promise<Base> {
+  await using opened = new AsyncDisposableStack()
+  const url = config.DATABASE_URL ?? opened.use(await startEmbedded(config, log)).url
+  await migrate(url, 'up')
+  const database = opened.use(
+    openDatabase({
+      url,
+      maxConnections: config.DATABASE_POOL,
+      maxLanes: config.LEDGER_LANES,
+      // Each import holds one for its commits and needs another for its lease.
+      maxJobConnections: 2 * config.IMPORT_CONCURRENCY + 1,
+      log: (message, err) => log.warn({ err }, message),
+    }),
+  )
+  await keepIdDays(database, log)
+  const keeper = setInterval(() => void keepIdDays(database, log), HOUR_MS)
+  opened.defer(() => clearInterval(keeper))
+  const warn = (message: string, err: Error) => log.warn({ err }, message)
+  const openNotifier = (channel: string) =>
+    opened.use(createNotifier({ pool: database.pool, channel, intervalMs: ANNOUNCE_MS, log: warn }))
+  const announce = openNotifier(PROGRESS_CHANNEL)
+  const announceJobs = openNotifier(JOBS_CHANNEL)
+  const queue = opened.use(createPostgresQueue({ database, log: warn }))
+  const objects = await openObjectFolder(join(config.dataDir, 'objects', await installationId(database)))
+  const store = createPostgresStore(database)
+  const owned = opened.move()
+  const parts = { database, store, announce, announceJobs, queue, objects }
+  return { ...parts, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Each database has its own objects, also where several share a data folder. */
+async function installationId({ pool }: Database): Promise<string> {
+  const { rows } = await pool.query<{ id: string }>('SELECT id FROM installation')
+  return rows[0]!.id
+}
+
+function startEmbedded(config: Config, log: Log) {
+  return startEmbeddedPostgres({
+    dataDir: join(config.dataDir, 'postgres'),
+    log: (message) => log.debug({ part: 'postgres' }, message),
+  })
+}
+
+async function keepIdDays({ pool }: Database, log: Log): Promise<void> {
+  try {
+    await ensureIdDays(pool)
+    await dropOldIdDays(pool)
+  } catch (err) {
+    log.warn({ err }, 'partitions of update ids could not be kept; tried again within the hour')
+  }
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { PebblesError } from '../../src/platform/errors.ts'
+import { openDatabase } from '../../src/platform/postgres/database.ts'
+import { dropOldIdDays, ensureIdDays } from '../../src/progress/ids-postgres.ts'
+import { createLedger } from '../../src/progress/ledger.ts'
+import { recordIdOf } from '../../src/progress/record.ts'
+import type { Applied } from '../../src/progress/store.ts'
+import { createPostgresStore } from '../../src/progress/store-postgres.ts'
+import { startCommitProxy } from '../helpers/commit-proxy.ts'
+import { createTestDatabase, openTestPool } from '../helpers/database.ts'
+import { atEnd, type Scope, suiteScope } from '../helpers/scope.ts'
+import { counts, describeRecordStore, makeId, makeUpdate } from './store-contract.ts'
+
+async function openStore(scope: Scope, url?: string) {
+  const database = openDatabase({
+    url: url ?? (await createTestDatabase(scope)),
+    maxConnections: 10,
+    maxLanes: 6,
+    maxJobConnections: 1,
+    log: () => {},
+  })
+  atEnd(scope, () => database[Symbol.asyncDispose]())
+  await ensureIdDays(database.pool)
+  return createPostgresStore(database)
+}
+
+describe('PostgreSQL', () => {
+  const scope = suiteScope()
+  describeRecordStore('PostgreSQL', () => openStore(scope))
+})
+
+describe('PostgreSQL, when the connection breaks', () => {
+  for (const [fate, deliverAfterMs] of Object.entries({
+    'is lost': Infinity,
+    'takes effect': 0,
+    'takes effect late': 700,
+  })) {
+    test(`N1 updates without ids count once when a COMMIT that nobody answers ${fate}`, async (t) => {
+      const databaseUrl = await createTestDatabase(t)
+      const proxy = await startCommitProxy(t, databaseUrl)
+      const store = await openStore(t, proxy.url)
+      const updates = () => [makeUpdate('known.csv'), makeUpdate('keyed.csv', { id: makeId('k') })]
+      await store.apply([makeUpdate('known.csv')])
+
+      proxy.loseNextCommit({ deliverAfterMs })
+      const outcomes = await store.apply([...updates(), makeUpdate('new.csv')])
+      assert.equal(proxy.lost, 1, 'the connection was cut')
+      assert.deepEqual(counts(outcomes[0]).done, 2)
+      assert.deepEqual((outcomes[2] as Applied).result, 'created')
+      const records = await store.byIds(
+        ['known.csv', 'keyed.csv', 'new.csv'].map((f) => recordIdOf('krn:contract', f)),
+      )
+      assert.deepEqual(records.map(({ counts }) => counts.done).sort(), [1, 1, 2])
+    })
+  }
+
+  test('N1 a COMMIT in doubt, and then another fault: nothing is applied again', async (t) => {
+    const databaseUrl = await createTestDatabase(t)
+    const proxy = await startCommitProxy(t, databaseUrl)
+    const store = await openStore(t, proxy.url)
+    const ledger = createLedger({ apply: store.apply, lanes: 1, maxPending: 100, maxPendingBytes: 1e6 })
+    await ledger.submit(makeUpdate('warm.csv'))
+    proxy.loseNextCommit({ deliverAfterMs: 0, refuseAfter: true })
+    const submitted = ['a.csv', 'b.csv'].map((name) => ledger.submit(makeUpdate(name)))
+    // Both in one batch, which a plain refusal would halve and try again.
+    const answers = await Promise.allSettled(submitted)
+    for (const answer of answers) {
+      assert.equal(answer.status, 'rejected')
+      assert.equal((answer.reason as PebblesError).code, 'unavailable')
+    }
+    assert.equal(proxy.lost, 1)
+    proxy.stopRefusing()
+    const records = await store.byIds(['a.csv', 'b.csv'].map((name) => recordIdOf('krn:contract', name)))
+    assert.deepEqual(
+      records.map(({ counts }) => counts.done),
+      [1, 1],
+    )
+  })
+
+  test('two instances that create the same files do not deadlock', async (t) => {
+    const url = await createTestDatabase(t)
+    const stores = [await openStore(t, url), await openStore(t, url)]
+    const pool = openTestPool(t, url)
+    for (let round = 0; round < 15; round++) {
+      const files = Array.from({ length: 20 }, (_, n) => `${round}-${n}.csv`)
+      const batches = [files, files.toReversed()].map((names, i) =>
+        stores[i]!.apply(names.map((name) => makeUpdate(name, { errors: [{ line: 1, message: 'e' }] }))),
+      )
+      const results = (await Promise.all(batches)).flat().map(({ result }) => result)
+      assert.equal(results.filter((result) => result === 'created').length, 20)
+    }
+    await pool.query('SELECT pg_stat_force_next_flush()')
+    const { rows } = await pool.query(
+      'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()',
+    )
+    assert.equal(Number(rows[0].deadlocks), 0)
+  })
+
+  test('a partition that cannot be made or dropped at once stops nobody for long', async (t) => {
+    const url = await createTestDatabase(t)
+    const store = await openStore(t, url)
+    const pool = openTestPool(t, url)
+    await pool.query(
+      "CREATE TABLE applied_ids_20200101 PARTITION OF applied_ids FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')",
+    )
+    const backup = await pool.connect()
+    await backup.query('BEGIN')
+    await backup.query('LOCK TABLE applied_ids IN ACCESS SHARE MODE')
+    await assert.rejects(dropOldIdDays(pool), { code: '55P03' })
+    const [outcome] = await store.apply([makeUpdate('meanwhile.csv', { id: makeId('meanwhile') })])
+    assert.equal(outcome?.result, 'created')
+    await backup.query('ROLLBACK')
+    backup.release()
+    await dropOldIdDays(pool)
+    const { rows } = await pool.query("SELECT to_regclass('applied_ids_20200101') AS name")
+    assert.equal(rows[0].name, null)
+  })
+
+  test('a batch waits while all its connections are ended, and is then written once', async (t) => {
+    const url = await createTestDatabase(t)
+    const store = await openStore(t, url)
+    const pool = openTestPool(t, url)
+    await store.apply([makeUpdate('steady.csv')])
+    const killer = setInterval(() => {
+      pool
+        .query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE datname = current_database() AND application_name = 'pebbles'`,
+        )
+        .catch(() => {})
+    }, 15)
+    try {
+      for (let n = 2; n <= 100; n++) {
+        const [outcome] = await store.apply([makeUpdate('steady.csv')])
+        assert.equal(counts(outcome).done, n)
+      }
+    } finally {
+      clearInterval(killer)
+    }
+  })
+
+  test('a missing day of ids is made on the way', async (t) => {
+    const url = await createTestDatabase(t)
+    const store = await openStore(t, url)
+    const pool = openTestPool(t, url)
+    const { rows } = await pool.query(
+      `SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'applied_ids'::regclass`,
+    )
+    for (const { name } of rows) await pool.query(`DROP TABLE ${name}`)
+    const [outcome] = await store.apply([makeUpdate('day.csv', { id: makeId('day') })])
+    assert.equal(outcome?.result, 'created')
+  })
+})
