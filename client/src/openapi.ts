@@ -18,7 +18,7 @@ export interface paths {
             'application/json': Array<{
               id: string
               filename: string
-              status: "pending" | "processing" | "completed" | "failed"
+              status: "pending" | "processing" | "completed" | "failed" | "cancelled"
               /** Null until the file was counted. */
               totalRows: number | null
               /** `successCount` + `failedCount`. */
@@ -139,7 +139,7 @@ export interface paths {
             'application/json': {
               id: string
               filename: string
-              status: "pending" | "processing" | "completed" | "failed"
+              status: "pending" | "processing" | "completed" | "failed" | "cancelled"
               /** Null until the file was counted. */
               totalRows: number | null
               /** `successCount` + `failedCount`. */
@@ -221,7 +221,7 @@ export interface paths {
               successCount: number
               /** Rows that were refused. */
               failedCount: number
-              status: "pending" | "processing" | "completed" | "failed"
+              status: "pending" | "processing" | "completed" | "failed" | "cancelled"
             }
           }
         }

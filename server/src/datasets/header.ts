@@ -19,19 +19,26 @@ export type HeaderFault =
  * others.
  */
 export function bindHeader(dataset: Dataset, header: readonly string[]): Binding | HeaderFault {
-  const names = header.map((cell, index) => cell.trim() || unnamed(index))
+  const names = headerNames(header)
   const keys = names.map(columnKey)
-  const wanted = dataset.columns.map(({ name }) => name)
-  const indexes = wanted.map((name) => keys.indexOf(name))
+  const indexes = dataset.columns.map(({ name, aliases }) => {
+    const known = [name, ...aliases]
+    return keys.findIndex((key) => known.includes(key))
+  })
   if (indexes.every((index) => index === -1)) {
-    const message = `The first row is not a header: it has none of the columns ${wanted.join(', ')}.`
-    return { code: 'no_header', message }
+    const wanted = dataset.columns.map(({ name }) => name).join(', ')
+    return {
+      code: 'no_header',
+      message: `The first row is not a header: it has none of the columns ${wanted}.`,
+    }
   }
   const duplicate = names.find((_name, index) => keys.indexOf(keys[index]!) !== index)
   if (duplicate !== undefined) {
     return { code: 'duplicate_header', message: `The header has the column ${shorten(duplicate)} twice.` }
   }
-  const missing = dataset.columns.filter((column, at) => column.isRequired && indexes[at] === -1)
+  const missing = dataset.columns.filter(
+    (column, at) => column.isRequired && column.fallback === null && indexes[at] === -1,
+  )
   if (missing.length > 0) {
     const list = missing.map(({ name }) => name).join(', ')
     const message =
@@ -40,6 +47,10 @@ export function bindHeader(dataset: Dataset, header: readonly string[]): Binding
   }
   return { dataset, indexes, names }
 }
+
+/** Names by which the cells below a header are shown. */
+export const headerNames = (header: readonly string[]): string[] =>
+  header.map((cell, index) => cell.trim() || unnamed(index))
 
 export const columnKey = (name: string): string => name.trim().toLowerCase()
 

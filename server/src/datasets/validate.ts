@@ -1,27 +1,36 @@
-import type { CheckedRow, Fault, Values } from './dataset.ts'
+import type { CheckedRow, Column, Fault } from './dataset.ts'
 import { type Binding, unnamed } from './header.ts'
 
 /** Checks one row against its dataset, as far as the row alone can tell; pure. Every reason is found, not the first. */
 export function checkRow({ dataset, indexes, names }: Binding, cells: readonly string[]): CheckedRow {
-  const values: Values = {}
+  const { columns } = dataset
+  const values: (string | null)[] = []
   const faults: Fault[] = []
-  const extra = cells.findLastIndex((cell) => cell.trim() !== '') + 1
-  // A comma that was not quoted moves all that follows by one column: better refused than stored in the wrong place.
-  if (extra > names.length) {
-    faults.push({ field: 'row', reason: `has ${extra} cells, and the header has ${names.length}` })
+  if (cells.length > names.length) {
+    const used = cells.findLastIndex((cell) => cell.trim() !== '') + 1
+    // A comma that was not quoted moves all that follows by one column: better refused than stored in the wrong place.
+    if (used > names.length)
+      faults.push({ field: 'row', reason: `has ${used} cells, and the header has ${names.length}` })
   }
-  dataset.columns.forEach(({ name, isRequired, findFault }, at) => {
+  for (let at = 0; at < columns.length; at++) {
+    const column = columns[at]!
     const value = (cells[indexes[at]!] ?? '').trim()
-    values[name] = value === '' ? null : value
-    const reason =
-      value === '' ? (isRequired ? 'is required' : undefined) : (nulFault(value) ?? findFault?.(value))
-    if (reason) faults.push({ field: name, reason })
-  })
+    const reason = value === '' ? blankFault(column) : (nulFault(value) ?? column.findFault?.(value))
+    if (reason) {
+      faults.push({ field: column.name, reason })
+      values.push(null)
+    } else {
+      values.push(value === '' ? column.fallback : (column.normalize?.(value) ?? value))
+    }
+  }
   return { values, faults }
 }
 
+const blankFault = ({ isRequired, fallback, requiredReason }: Column) =>
+  isRequired && fallback === null ? requiredReason : undefined
+
 /** The original cells of a row by column name, for the one who mends the file. Missing cells are left out. */
-export function showRow({ names }: Pick<Binding, 'names'>, cells: readonly string[]): Record<string, string> {
+export function showRow(names: readonly string[], cells: readonly string[]): Record<string, string> {
   return Object.fromEntries(cells.map((cell, index) => [names[index] ?? unnamed(index), cell]))
 }
 

@@ -2,7 +2,7 @@ import { v7 as uuidv7 } from 'uuid'
 import type { StagedCustomer } from '../datasets/customers-postgres.ts'
 import { type CheckedRow, faultMessage } from '../datasets/dataset.ts'
 import type { Binding } from '../datasets/header.ts'
-import { checkRow, showRow } from '../datasets/validate.ts'
+import { checkRow } from '../datasets/validate.ts'
 import type { CsvRecord } from './csv/records.ts'
 import type { Checkpoint, Reject } from './job.ts'
 
@@ -46,7 +46,7 @@ export async function* readBatches(
 /** What of a batch goes to the database: the valid rows, and of the others those whose e-mail can be looked up. */
 export function stageCustomers({ rows }: Batch): StagedCustomer[] {
   return rows.flatMap(({ rowNumber, values, faults }) => {
-    const { name = null, email = null, phone = null, company = null } = values
+    const [name = null, email = null, phone = null, company = null] = values
     if (email === null || faults.some(({ field }) => field === 'email')) return []
     const isValid = faults.length === 0
     return isValid
@@ -59,7 +59,7 @@ export function stageCustomers({ rows }: Batch): StagedCustomer[] {
 export function collectRejects(
   { rows }: Batch,
   conflicts: readonly { rowNumber: number; firstRow: number | null }[],
-  binding: Pick<Binding, 'names'>,
+  delimiter: string,
 ): Reject[] {
   const taken = new Map(
     conflicts.map(({ rowNumber, firstRow }) => [
@@ -71,6 +71,7 @@ export function collectRejects(
     const conflict = taken.get(rowNumber)
     const reasons = conflict === undefined ? faults : [...faults, conflict]
     if (reasons.length === 0) return []
-    return { rowNumber, message: faultMessage(reasons), row: showRow(binding, cells) }
+    const raw = Buffer.from(cells.map((cell) => `"${cell.replaceAll('"', '""')}"`).join(delimiter))
+    return { rowNumber, message: faultMessage(reasons), raw, isDuplicate: conflict !== undefined }
   })
 }

@@ -1,13 +1,14 @@
 import type { ClientBase, Pool } from 'pg'
 import { insertCustomers } from '../datasets/customers-postgres.ts'
 import type { Binding } from '../datasets/header.ts'
-import { numberArray, textArray } from '../platform/postgres/arrays.ts'
+import { booleanArray, byteaArray, numberArray, textArray } from '../platform/postgres/arrays.ts'
 import { inTransaction } from '../platform/postgres/database.ts'
 import { type Batch, collectRejects, stageCustomers } from './batch.ts'
 import { LEASE_MS, leaseLost } from './claim-postgres.ts'
 import {
   type Checkpoint,
   type ClaimedJob,
+  type Dialect,
   type JobEvent,
   type Reject,
   statusAfter,
@@ -28,11 +29,16 @@ export interface Committed {
  *
  * @throws PebblesError (see `isLeaseLost`) when another worker has the job by now, or the batch is committed already
  */
-export function commitBatch(pool: Pool, job: ClaimedJob, batch: Batch, binding: Binding): Promise<Committed> {
+export function commitBatch(
+  pool: Pool,
+  job: ClaimedJob,
+  batch: Batch,
+  _binding: Binding,
+): Promise<Committed> {
   return inTransaction(pool, async (tx) => {
     const origin = { jobId: job.id, clientKrn: job.clientKrn }
     const conflicts = await insertCustomers(tx, origin, stageCustomers(batch))
-    const rejects = collectRejects(batch, conflicts, binding)
+    const rejects = collectRejects(batch, conflicts, job.dialect?.delimiter ?? ',')
     await insertRejects(tx, job.id, rejects)
     const failed = rejects.length
     const done = batch.rows.length - failed
@@ -53,11 +59,16 @@ export function commitBatch(pool: Pool, job: ClaimedJob, batch: Batch, binding: 
 }
 
 /** Makes the number of rows known before the first of them is imported. */
-export function commitTotal(pool: Pool, job: ClaimedJob, total: number): Promise<Committed> {
+export function commitTotal(
+  pool: Pool,
+  job: ClaimedJob,
+  total: number,
+  dialect: Dialect,
+): Promise<Committed> {
   return inTransaction(pool, async (tx) => {
     const report = { done: 0, failed: 0, total, isLast: false, errors: [] }
     const recordId = await reportToLedger(tx, job, report)
-    return { job: await setTotal(tx, job, total), recordId }
+    return { job: await setTotal(tx, job, total, dialect), recordId }
   })
 }
 
@@ -73,17 +84,16 @@ export function failJob(pool: Pool, job: ClaimedJob, reason: string): Promise<Co
 
 async function insertRejects(tx: ClientBase, jobId: string, rejects: readonly Reject[]): Promise<void> {
   if (rejects.length === 0) return
-  const rows = rejects.map(({ row }) => JSON.stringify(row))
   await tx.query({
     name: 'insert-rejects',
-    text: `INSERT INTO job_rejects (job_id, row_number, message, row, row_bytes)
-           SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::json[], $5::integer[])`,
+    text: `INSERT INTO job_rejects (job_id, row_number, message, raw, is_duplicate)
+           SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::bytea[], $5::boolean[])`,
     values: [
       jobId,
       numberArray(rejects.map(({ rowNumber }) => rowNumber)),
       textArray(rejects.map(({ message }) => message)),
-      textArray(rows),
-      numberArray(rows.map((row) => Buffer.byteLength(row))),
+      byteaArray(rejects.map(({ raw }) => raw)),
+      booleanArray(rejects.map(({ isDuplicate }) => isDuplicate)),
     ],
   })
 }
@@ -140,14 +150,19 @@ function progressValues({ done, failed, checkpoint }: Progress): number[] {
   return [done, failed, checkpoint.byteOffset, checkpoint.rowNumber]
 }
 
-async function setTotal(tx: ClientBase, job: ClaimedJob, total: number): Promise<ClaimedJob> {
+async function setTotal(
+  tx: ClientBase,
+  job: ClaimedJob,
+  total: number,
+  dialect: Dialect,
+): Promise<ClaimedJob> {
   const { rows } = await tx.query({
     name: 'set-total',
     text: `UPDATE jobs
-           SET status = $6, total_rows = $7, lease_until = now() + $8 * interval '1 ms', sequence = sequence + 1
+           SET status = $6, total_rows = $7, dialect = $9, lease_until = now() + $8 * interval '1 ms', sequence = sequence + 1
            WHERE ${IS_HELD} AND total_rows IS NULL
            RETURNING ${CLAIM_COLUMNS}`,
-    values: [...held(job, 'advance'), total, LEASE_MS],
+    values: [...held(job, 'advance'), total, LEASE_MS, dialect],
   })
   return onlyJob(rows)
 }

@@ -1,33 +1,35 @@
 import { Readable } from 'node:stream'
 import type { Pool } from 'pg'
 import { CUSTOMERS } from '../datasets/customers.ts'
-import { columnKey } from '../datasets/header.ts'
 import { csvLine } from '../platform/csv.ts'
+import { splitCells } from './csv/cells.ts'
 import type { Job, Reject } from './job.ts'
 import { readRejects } from './read-postgres.ts'
 
 const CHUNK = { limit: 1_000, maxBytes: 1024 * 1024 }
-const COLUMNS = CUSTOMERS.columns.map(({ name }) => name)
 
-/** All rejected rows of a job, read on only as fast as they are taken. */
+/** All rejected rows of a job, with the columns of its file; read on only as fast as they are taken. */
 export function streamErrorsCsv(pool: Pool, job: Job): Readable {
   return Readable.from(errorsCsv(pool, job), { objectMode: false })
 }
 
-async function* errorsCsv(pool: Pool, { id }: Job): AsyncGenerator<string> {
-  yield csvLine(['rowNumber', ...COLUMNS, 'error'])
+async function* errorsCsv(pool: Pool, { id, dialect }: Job): AsyncGenerator<string> {
+  const header = dialect?.header ?? CUSTOMERS.columns.map(({ name }) => name)
+  yield csvLine(['rowNumber', ...header, 'error'])
   for (let after = 0; ; ) {
     const rejects = await readRejects(pool, id, { after, ...CHUNK })
     const last = rejects.at(-1)
     if (!last) return
-    yield rejects.map(errorLine).join('')
+    yield rejects.map((reject) => errorLine(reject, dialect!.delimiter, header.length)).join('')
     after = last.rowNumber
   }
 }
 
-function errorLine({ rowNumber, message, row }: Reject): string {
-  const cells = new Map(Object.entries(row).map(([name, value]) => [columnKey(name), value]))
-  return csvLine([rowNumber, ...COLUMNS.map((name) => cells.get(name) ?? ''), message])
+/** Cells beyond the header come after the error, so that every error stands in its column. */
+function errorLine({ rowNumber, message, raw }: Reject, delimiter: string, width: number): string {
+  const cells = splitCells(raw.toString(), delimiter)
+  const row = Array.from({ length: width }, (_, index) => cells[index] ?? '')
+  return csvLine([rowNumber, ...row, message, ...cells.slice(width)])
 }
 
 /** `Content-Disposition` for the errors of a file (RFC 6266): a plain name for all, the real one in RFC 8187. */

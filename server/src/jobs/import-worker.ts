@@ -160,8 +160,10 @@ async function importFile(
   const head = await readHead(objects, job.objectName)
   const binding = bindHeader(CUSTOMERS, head.header)
   if ('code' in binding) throw new FileFault(binding.code, binding.message)
-  if (job.totalRows === null)
-    await commit(commitTotal(pool, job, await countFile(objects, job, head, signal)))
+  if (job.totalRows === null) {
+    const dialect = { encoding: 'utf-8', delimiter: head.delimiter, header: head.header } as const
+    await commit(commitTotal(pool, job, await countFile(objects, job, head, signal), dialect))
+  }
 
   // Nothing was read yet, or all up to the checkpoint.
   const from = job.checkpoint.byteOffset === 0 ? head.dataStart : job.checkpoint

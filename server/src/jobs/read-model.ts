@@ -1,5 +1,8 @@
 import type { Pool } from 'pg'
+import { headerNames } from '../datasets/header.ts'
+import { showRow } from '../datasets/validate.ts'
 import { PebblesError } from '../platform/errors.ts'
+import { splitCells } from './csv/cells.ts'
 import type { Job, Reject } from './job.ts'
 import { findJob, readFirstRejects, readRejects } from './read-postgres.ts'
 import { LISTED_ERRORS, SHOWN_ERRORS } from './schema.ts'
@@ -8,12 +11,19 @@ import { LISTED_ERRORS, SHOWN_ERRORS } from './schema.ts'
 const MAX_SHOWN_BYTES = 4 * 1024 * 1024
 
 /** A job with its rejected rows, as it is answered. */
-function showJob(job: Job, errors: Reject[]) {
+function showJob(job: Job, rejects: Reject[]) {
   const { id, filename, status, totalRows, processedRows, successCount, failedCount, error } = job
   const createdAt = job.createdAt.toISOString()
   const completedAt = job.completedAt?.toISOString() ?? null
+  const errors = rejects.map((reject) => showReject(job, reject))
   const counts = { totalRows, processedRows, successCount, failedCount }
   return { id, filename, status, ...counts, errors, error, createdAt, completedAt }
+}
+
+/** Read as its file was: the dialect is kept with the job, the row as it stood there. */
+function showReject({ dialect }: Job, { rowNumber, message, raw }: Reject) {
+  const { delimiter, header } = dialect!
+  return { rowNumber, message, row: showRow(headerNames(header), splitCells(raw.toString(), delimiter)) }
 }
 
 export async function showJobWithErrors(pool: Pool, job: Job) {

@@ -73,7 +73,8 @@ export async function findJobIds(pool: Pool, ids: readonly string[]): Promise<st
 
 /**
  * Rejected rows with `rowNumber > after`, ascending: at most `limit`, and about `maxBytes`, but at least one when there
- * is one. Sizes are summed from their column, so that no large row is read to find out that it is too large.
+ * is one. The length of a large value is known without reading it, so no large row is read to find out that it is too
+ * large.
  */
 export async function readRejects(
   pool: Pool,
@@ -82,10 +83,10 @@ export async function readRejects(
 ): Promise<Reject[]> {
   const { rows } = await read(pool, {
     name: 'read-rejects',
-    text: `SELECT r.row_number, r.message, r.row
+    text: `SELECT r.row_number, r.message, r.raw, r.is_duplicate
            FROM (
              SELECT job_id, row_number, row_bytes, sum(row_bytes) OVER (ORDER BY row_number) AS bytes_to_here
-             FROM (SELECT job_id, row_number, row_bytes FROM job_rejects
+             FROM (SELECT job_id, row_number, octet_length(raw) AS row_bytes FROM job_rejects
                    WHERE job_id = $1 AND row_number > $2 ORDER BY row_number LIMIT $3) page
            ) sized
            JOIN job_rejects r USING (job_id, row_number)
@@ -107,12 +108,12 @@ export async function readFirstRejects(
 ): Promise<Map<string, Reject[]>> {
   const { rows } = await read(pool, {
     name: 'read-first-rejects',
-    text: `SELECT r.job_id, r.row_number, r.message, r.row
+    text: `SELECT r.job_id, r.row_number, r.message, r.raw, r.is_duplicate
            FROM (
              SELECT page.*, sum(row_bytes) OVER (ORDER BY place, row_number) AS bytes_to_here
              FROM unnest($1::uuid[]) WITH ORDINALITY AS wanted (job_id, place)
              CROSS JOIN LATERAL (
-               SELECT job_id, row_number, row_bytes FROM job_rejects
+               SELECT job_id, row_number, octet_length(raw) AS row_bytes FROM job_rejects
                WHERE job_id = wanted.job_id ORDER BY row_number LIMIT $2) page
            ) sized
            JOIN job_rejects r USING (job_id, row_number)
@@ -126,4 +127,9 @@ export async function readFirstRejects(
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row comes untyped from the driver; this is where it gets its type.
-const toReject = (row: any): Reject => ({ rowNumber: row.row_number, message: row.message, row: row.row })
+const toReject = (row: any): Reject => ({
+  rowNumber: row.row_number,
+  message: row.message,
+  raw: row.raw,
+  isDuplicate: row.is_duplicate,
+})

@@ -1,8 +1,9 @@
 import type { ClaimedJob, Job } from './job.ts'
 
 /** Columns of a {@link Job}. */
-export const JOB_COLUMNS = `id, client_krn, email, filename, ledger_filename, object_name, size_bytes, status,
-  total_rows, processed_rows, success_count, failed_count, error, sequence, created_at, completed_at`
+export const JOB_COLUMNS = `id, client_krn, email, filename, ledger_filename, dataset, dataset_version, parent_id,
+  object_name, size_bytes, sha256, dialect, status, total_rows, processed_rows, success_count, failed_count,
+  duplicate_count, corrected_count, error, sequence, created_at, completed_at`
 
 /** Those, and what a worker needs. */
 export const CLAIM_COLUMNS = `${JOB_COLUMNS}, attempt, stalled_attempts, failures, byte_offset, row_number`
@@ -17,13 +18,20 @@ export function toJob(row: Row): Job {
     email: row.email,
     filename: row.filename,
     ledgerFilename: row.ledger_filename,
+    dataset: row.dataset,
+    datasetVersion: row.dataset_version,
+    parentId: row.parent_id,
     objectName: row.object_name,
     sizeBytes: row.size_bytes,
+    sha256: row.sha256,
+    dialect: row.dialect,
     status: row.status,
     totalRows: row.total_rows,
     processedRows: row.processed_rows,
     successCount: row.success_count,
     failedCount: row.failed_count,
+    duplicateCount: row.duplicate_count,
+    correctedCount: row.corrected_count,
     error: row.error,
     sequence: row.sequence,
     createdAt: row.created_at,

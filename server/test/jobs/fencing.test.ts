@@ -21,6 +21,7 @@ import { createTestDatabase } from '../helpers/database.ts'
 import { atEnd, suiteScope } from '../helpers/scope.ts'
 
 const binding = bindHeader(CUSTOMERS, ['name', 'email', 'phone', 'company']) as Binding
+const dialect = { encoding: 'utf-8', delimiter: ',', header: ['name', 'email', 'phone', 'company'] } as const
 const queue = { enqueue: async () => {} }
 
 describe('the hold on a job', () => {
@@ -93,7 +94,7 @@ describe('the hold on a job', () => {
     const works = [
       async () => commitBatch(database.pool, zombie, await batchOf(['z2@example.com', 'bad']), binding),
       async () => commitBatch(database.pool, zombie, await batchOf(['z2@example.com'], true), binding),
-      async () => commitTotal(database.pool, zombie, 5),
+      async () => commitTotal(database.pool, zombie, 5, dialect),
       async () => failJob(database.pool, zombie, 'no'),
     ]
     for (const work of works) await assert.rejects(work(), isLeaseLost)
@@ -140,18 +141,18 @@ describe('the hold on a job', () => {
   test('what was committed from a position is not committed from it again', async () => {
     const id = await newJob()
     const before = await claim()
-    await commitTotal(database.pool, before, 2)
+    await commitTotal(database.pool, before, 2, dialect)
     await commitBatch(database.pool, before, await batchOf(['p1@example.com']), binding)
     const works = [
       async () => commitBatch(database.pool, before, await batchOf(['p2@example.com']), binding),
       async () => commitBatch(database.pool, before, await batchOf(['p2@example.com'], true), binding),
-      async () => commitTotal(database.pool, before, 2),
+      async () => commitTotal(database.pool, before, 2, dialect),
       async () => failJob(database.pool, before, 'no'),
     ]
     for (const work of works) await assert.rejects(work(), isLeaseLost)
     const now = await reloadClaim(database.pool, before)
     assert.deepEqual([now?.attempt, now?.processedRows, await countOf('customers', id)], [1, 1, 1])
-    await assert.rejects(commitTotal(database.pool, now!, 2), isLeaseLost)
+    await assert.rejects(commitTotal(database.pool, now!, 2, dialect), isLeaseLost)
     await failJob(database.pool, now!, 'done with it')
   })
 

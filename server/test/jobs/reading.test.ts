@@ -65,7 +65,7 @@ describe('reading jobs', () => {
     assert.equal(csv.split('\r\n').length, 14)
   })
 
-  test('F4 the download has the columns of the source, and nothing in it runs in a spreadsheet', async () => {
+  test('F4 the download has the columns of the file in their order, and nothing in it runs in a spreadsheet', async () => {
     const content = [
       'Company,EMAIL,name,extra',
       '"=HYPERLINK(""http://x"")",@bad,-,+1',
@@ -83,9 +83,9 @@ describe('reading jobs', () => {
       `attachment; filename="K_ufer (1)'s 100_-errors.csv"; filename*=UTF-8''K%C3%A4ufer%20%281%29%27s%20100%25-errors.csv`,
     )
     assert.deepEqual(body.split('\r\n'), [
-      'rowNumber,name,email,phone,company,error',
-      `2,-,'@bad,,"'=HYPERLINK(""http://x"")",email: is not a valid e-mail address`,
-      `3,'@SUM(A1),not an address,,"a, ""b""\nc",email: is not a valid e-mail address`,
+      'rowNumber,Company,EMAIL,name,extra,error',
+      `2,"'=HYPERLINK(""http://x"")",'@bad,-,'+1,email: is not a valid e-mail address`,
+      `3,"a, ""b""\nc",not an address,'@SUM(A1),2,email: is not a valid e-mail address`,
       '',
     ])
   })

@@ -19,6 +19,10 @@ const ALLOWED: [JobStatus, JobEvent, JobStatus][] = [
   ['processing', 'release', 'processing'],
   ['processing', 'complete', 'completed'],
   ['processing', 'fail', 'failed'],
+  ['pending', 'cancel', 'cancelled'],
+  ['processing', 'cancel', 'cancelled'],
+  ['failed', 'retry', 'pending'],
+  ['cancelled', 'retry', 'pending'],
 ]
 
 test('F8 the state machine is total: each status answers each event, and only as told', () => {
@@ -37,6 +41,6 @@ test('F8 an event leads to one status only, so that a statement can name it', ()
   }
 })
 
-test('F8 nothing happens to a job that has ended', () => {
-  assert.deepEqual(JOB_STATUSES.filter(isEnded), ['completed', 'failed'])
+test('F8 nothing happens to a job that has ended, unless somebody asks for it', () => {
+  assert.deepEqual(JOB_STATUSES.filter(isEnded), ['completed', 'failed', 'cancelled'])
 })
