@@ -13,7 +13,7 @@ export interface Bench extends AsyncDisposable {
   databaseUrl: string
   token(email: string): Promise<string>
   /** Runs a server whose path is relative to this folder, and waits until it tells its address. */
-  start(file: string, ...args: string[]): Promise<{ url: string; pid: number }>
+  start(file: string, args?: string[], more?: Record<string, string>): Promise<{ url: string; pid: number }>
   /** Machine and versions, for the raw results. */
   describe(): object
 }
@@ -37,9 +37,12 @@ export async function openBench(): Promise<Bench> {
   return {
     databaseUrl: postgres.url,
     token: (email) => issuer.issue({ email }),
-    async start(file, ...args) {
+    async start(file, args = [], more = {}) {
       const path = fileURLToPath(new URL(file, import.meta.url))
-      const child = spawn(process.execPath, [path, ...args], { env, stdio: ['ignore', 'inherit', 'pipe'] })
+      const child = spawn(process.execPath, [path, ...args], {
+        env: { ...env, ...more },
+        stdio: ['ignore', 'inherit', 'pipe'],
+      })
       owned.defer(() => stop(child))
       for await (const line of createInterface({ input: child.stderr })) {
         const url = /listens on (http:\S+)/.exec(line)?.[1]

@@ -29,7 +29,7 @@ const token = await bench.token('alice@example.com')
 const servers = {
   bare: (await bench.start('./peers/bare.ts')).url,
   upsert: (await bench.start('./peers/upsert.ts')).url,
-  pebbles: (await bench.start('../server/src/main.ts', 'serve')).url,
+  pebbles: (await bench.start('../server/src/main.ts', ['serve'])).url,
 }
 const contenders = {
   bare: { url: servers.bare, keyed: false },

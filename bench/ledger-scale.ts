@@ -16,7 +16,7 @@ const RECORDS = 100_000
 const SAMPLES = 100
 
 await using bench = await openBench()
-const { url, pid } = await bench.start('../server/src/main.ts', 'serve')
+const { url, pid } = await bench.start('../server/src/main.ts', ['serve'])
 const token = await bench.token('alice@example.com')
 const raw: Record<string, number[]> = {}
 

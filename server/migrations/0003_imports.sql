@@ -29,7 +29,7 @@ alter table job_rejects
 update job_rejects set raw = convert_to(
   (select string_agg('"' || replace(value, '"', '""') || '"', ',')
    from json_each_text(replace(job_rejects.row::text, '\u0000', '')::json)), 'UTF8');
-update jobs set dialect = jsonb_build_object('encoding', 'utf-8', 'delimiter', ',', 'header',
+update jobs set dialect = jsonb_build_object('encoding', 'utf-8', 'delimiter', ',', 'quote', '"', 'header',
   (select coalesce(jsonb_agg(key), '[]') from json_object_keys(
     (select replace(r.row::text, '\u0000', '')::json from job_rejects r where r.job_id = jobs.id order by r.row_number limit 1)
   ) as key))

@@ -7,6 +7,7 @@ export function rowIdPrefix(jobId: string): string {
   return jobId.slice(0, 26)
 }
 
-export function rowId(prefix: string, rowNumber: number): string {
-  return prefix + rowNumber.toString(16).padStart(10, '0')
+/** What comes behind the prefix. */
+export function rowIdEnd(rowNumber: number): string {
+  return rowNumber.toString(16).padStart(10, '0')
 }

@@ -12,17 +12,22 @@ export function checkRow({ dataset, indexes, names }: Binding, cells: readonly s
     if (used > names.length)
       faults.push({ field: 'row', reason: `has ${used} cells, and the header has ${names.length}` })
   }
+  let isCut = false
   for (let at = 0; at < columns.length; at++) {
     const column = columns[at]!
     const value = (cells[indexes[at]!] ?? '').trim()
     const reason = value === '' ? blankFault(column) : (nulFault(value) ?? column.findFault?.(value))
     if (reason) {
+      if (indexes[at]! >= cells.length) isCut = true
       faults.push({ field: column.name, reason })
       values.push(null)
     } else {
       values.push(value === '' ? column.fallback : (column.normalize?.(value) ?? value))
     }
   }
+  // Cells that are missing at the end are blank ones, as some programs leave them out; unless one was needed.
+  if (isCut)
+    faults.unshift({ field: 'row', reason: `has ${cells.length} cells, and the header has ${names.length}` })
   return { values, faults }
 }
 

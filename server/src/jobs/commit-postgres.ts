@@ -1,9 +1,7 @@
 import type { ClientBase, Pool } from 'pg'
-import { insertCustomers } from '../datasets/customers-postgres.ts'
-import type { Binding } from '../datasets/header.ts'
+import type { Inserter } from '../datasets/insert-postgres.ts'
 import { booleanArray, byteaArray, numberArray, textArray } from '../platform/postgres/arrays.ts'
 import { inTransaction } from '../platform/postgres/database.ts'
-import { type Batch, collectRejects, stageCustomers } from './batch.ts'
 import { LEASE_MS, leaseLost } from './claim-postgres.ts'
 import {
   type Checkpoint,
@@ -15,6 +13,7 @@ import {
   statusesBefore,
 } from './job.ts'
 import { reportToLedger } from './ledger-report.ts'
+import { collectRejects, type PreparedBatch } from './prepared-batch.ts'
 import { CLAIM_COLUMNS, toClaimedJob } from './sql-jobs.ts'
 
 /** What a transaction of a worker left behind. */
@@ -32,28 +31,31 @@ export interface Committed {
 export function commitBatch(
   pool: Pool,
   job: ClaimedJob,
-  batch: Batch,
-  _binding: Binding,
+  batch: PreparedBatch,
+  inserter: Inserter,
 ): Promise<Committed> {
   return inTransaction(pool, async (tx) => {
-    const origin = { jobId: job.id, clientKrn: job.clientKrn }
-    const conflicts = await insertCustomers(tx, origin, stageCustomers(batch))
-    const rejects = collectRejects(batch, conflicts, job.dialect?.delimiter ?? ',')
+    await inserter.takeTurn(tx)
+    await requireHold(tx, job)
+    const rejects = collectRejects(batch, await inserter.insert(tx, batch.lines))
     await insertRejects(tx, job.id, rejects)
+    const rows = batch.source.rowNumbers.length
     const failed = rejects.length
-    const done = batch.rows.length - failed
-    const total = batch.isLast ? job.processedRows + batch.rows.length : job.totalRows
+    const total = batch.isLast ? job.processedRows + rows : job.totalRows
     const recordId = await reportToLedger(tx, job, {
-      done,
+      done: rows - failed,
       failed,
       total,
       isLast: batch.isLast,
       errors: rejects.map(({ rowNumber, message }) => ({ line: rowNumber, message })),
     })
-    const { checkpoint } = batch
-    const next = batch.isLast
-      ? await completeJob(tx, job, { done, failed, checkpoint })
-      : await advanceJob(tx, job, { done, failed, checkpoint })
+    const progress = {
+      done: rows - failed,
+      failed,
+      duplicates: rejects.filter(({ isDuplicate }) => isDuplicate).length,
+      checkpoint: batch.checkpoint,
+    }
+    const next = await (batch.isLast ? completeJob : advanceJob)(tx, job, progress)
     return { job: next, recordId }
   })
 }
@@ -101,6 +103,7 @@ async function insertRejects(tx: ClientBase, jobId: string, rejects: readonly Re
 interface Progress {
   done: number
   failed: number
+  duplicates: number
   checkpoint: Checkpoint
 }
 
@@ -116,14 +119,24 @@ function held({ id, attempt, checkpoint }: ClaimedJob, event: JobEvent): unknown
   return [id, attempt, byteOffset, rowNumber, statusesBefore(event), statusAfter(event)]
 }
 
+/** Only spares the work, and the trouble of meeting one's own rows: who holds the job is decided at the end. */
+async function requireHold(tx: ClientBase, job: ClaimedJob): Promise<void> {
+  const { rowCount } = await tx.query({
+    name: 'require-hold',
+    text: `SELECT 1 FROM jobs WHERE ${IS_HELD}`,
+    values: held(job, 'advance').slice(0, 5),
+  })
+  if (rowCount === 0) throw leaseLost()
+}
+
 async function advanceJob(tx: ClientBase, job: ClaimedJob, progress: Progress): Promise<ClaimedJob> {
   const { rows } = await tx.query({
     name: 'advance-job',
     text: `UPDATE jobs
            SET status = $6, processed_rows = processed_rows + $7 + $8, success_count = success_count + $7,
-               failed_count = failed_count + $8, byte_offset = $9, row_number = $10,
-               lease_until = now() + $11 * interval '1 ms', stalled_attempts = 0, failures = 0,
-               sequence = sequence + 1
+               failed_count = failed_count + $8, duplicate_count = duplicate_count + $9, byte_offset = $10,
+               row_number = $11, lease_until = now() + $12 * interval '1 ms',
+               stalled_attempts = 0, failures = 0, sequence = sequence + 1
            WHERE ${IS_HELD}
            RETURNING ${CLAIM_COLUMNS}`,
     values: [...held(job, 'advance'), ...progressValues(progress), LEASE_MS],
@@ -136,8 +149,8 @@ async function completeJob(tx: ClientBase, job: ClaimedJob, progress: Progress):
     name: 'complete-job',
     text: `UPDATE jobs
            SET status = $6, processed_rows = processed_rows + $7 + $8, success_count = success_count + $7,
-               failed_count = failed_count + $8, byte_offset = $9, row_number = $10,
-               total_rows = processed_rows + $7 + $8, lease_until = NULL, completed_at = now(),
+               failed_count = failed_count + $8, duplicate_count = duplicate_count + $9, byte_offset = $10,
+               row_number = $11, total_rows = processed_rows + $7 + $8, lease_until = NULL, completed_at = now(),
                sequence = sequence + 1
            WHERE ${IS_HELD}
            RETURNING ${CLAIM_COLUMNS}`,
@@ -146,8 +159,8 @@ async function completeJob(tx: ClientBase, job: ClaimedJob, progress: Progress):
   return onlyJob(rows)
 }
 
-function progressValues({ done, failed, checkpoint }: Progress): number[] {
-  return [done, failed, checkpoint.byteOffset, checkpoint.rowNumber]
+function progressValues({ done, failed, duplicates, checkpoint }: Progress): number[] {
+  return [done, failed, duplicates, checkpoint.byteOffset, checkpoint.rowNumber]
 }
 
 async function setTotal(

@@ -3,7 +3,7 @@ import type { Pool } from 'pg'
 import { CUSTOMERS } from '../datasets/customers.ts'
 import { csvLine } from '../platform/csv.ts'
 import { splitCells } from './csv/cells.ts'
-import type { Job, Reject } from './job.ts'
+import type { Dialect, Job, Reject } from './job.ts'
 import { readRejects } from './read-postgres.ts'
 
 const CHUNK = { limit: 1_000, maxBytes: 1024 * 1024 }
@@ -20,14 +20,15 @@ async function* errorsCsv(pool: Pool, { id, dialect }: Job): AsyncGenerator<stri
     const rejects = await readRejects(pool, id, { after, ...CHUNK })
     const last = rejects.at(-1)
     if (!last) return
-    yield rejects.map((reject) => errorLine(reject, dialect!.delimiter, header.length)).join('')
+    yield rejects.map((reject) => errorLine(reject, dialect!)).join('')
     after = last.rowNumber
   }
 }
 
 /** Cells beyond the header come after the error, so that every error stands in its column. */
-function errorLine({ rowNumber, message, raw }: Reject, delimiter: string, width: number): string {
-  const cells = splitCells(raw.toString(), delimiter)
+function errorLine({ rowNumber, message, raw }: Reject, dialect: Dialect): string {
+  const cells = splitCells(raw.toString(), dialect)
+  const width = dialect.header.length
   const row = Array.from({ length: width }, (_, index) => cells[index] ?? '')
   return csvLine([rowNumber, ...row, message, ...cells.slice(width)])
 }

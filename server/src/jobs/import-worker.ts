@@ -1,26 +1,23 @@
-import { addAbortSignal } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { CUSTOMERS } from '../datasets/customers.ts'
-import { bindHeader } from '../datasets/header.ts'
+import { createInserter } from '../datasets/insert-postgres.ts'
 import { PebblesError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
-import { isMissingObject, type ObjectStore } from '../platform/objects/objects.ts'
+import type { ObjectStore } from '../platform/objects/objects.ts'
 import { databaseAway, isTransient, sqlState } from '../platform/postgres/database.ts'
-import { readBatches } from './batch.ts'
 import { isLeaseLost, postponeJob, releaseJob, reloadClaim } from './claim-postgres.ts'
 import { type Committed, commitBatch, commitTotal, failJob } from './commit-postgres.ts'
-import { FileFault, missingFile } from './csv/file-fault.ts'
-import { type Head, readHead } from './csv/head.ts'
-import { readRecords } from './csv/records.ts'
-import { countRows } from './csv/scan.ts'
+import { FileFault } from './csv/file-fault.ts'
 import type { ClaimedJob } from './job.ts'
 import { keepLease, type Lease } from './lease.ts'
 import type { JobHandler } from './queue.ts'
+import type { Readers, ReadRequest } from './reader.ts'
 
 export interface ImportWorkerOptions {
   pool: Pool
-  objects: ObjectStore
+  objects: Pick<ObjectStore, 'location'>
+  readers: Readers
   batchRows: number
   /** Called when a job was taken. */
   onClaimed: (job: ClaimedJob) => void
@@ -36,7 +33,7 @@ const MAX_FAILURES = 5
 const MAX_PAUSE_MS = 300_000
 
 /**
- * Imports one file after the other: head → count → batches, each batch one transaction.
+ * Imports one file after the other: count → batches, read in a thread; each batch is one transaction.
  *
  * How an attempt ends: the file is imported (`completed`); the file itself is at fault (`failed`); another worker has
  * the job (nothing more is done); the process stops (released, claimed by whoever is there); something unforeseen
@@ -139,44 +136,37 @@ async function importOrFail(
   try {
     await importFile(options, job, signal, committed)
   } catch (error) {
-    const fault = isMissingObject(error) ? missingFile(error) : error
-    if (!(fault instanceof FileFault)) throw error
-    committed(await fromDatabase(failJob(options.pool, newest, fault.message)))
+    if (!(error instanceof FileFault)) throw error
+    committed(await fromDatabase(failJob(options.pool, newest, error.message)))
   }
 }
 
 async function importFile(
-  { pool, objects, batchRows }: ImportWorkerOptions,
+  { pool, objects, readers, batchRows }: ImportWorkerOptions,
   claimed: ClaimedJob,
   signal: AbortSignal,
   committed: (change: Committed) => void,
 ): Promise<void> {
   let job = claimed
-  const commit = async (work: Promise<Committed>) => {
-    const change = await fromDatabase(work)
+  const { id, clientKrn, objectName, checkpoint, dialect, totalRows } = claimed
+  const inserter = createInserter(CUSTOMERS, { jobId: id, clientKrn })
+  const request: ReadRequest = {
+    location: objects.location,
+    objectName,
+    job: { id, clientKrn },
+    encoding: dialect?.encoding,
+    isCounted: totalRows !== null,
+    checkpoint,
+    maxRows: batchRows,
+  }
+  for await (const read of readers.read(request, signal)) {
+    const change = await fromDatabase(
+      read.kind === 'counted'
+        ? commitTotal(pool, job, read.total, read.dialect)
+        : commitBatch(pool, job, read.batch, inserter),
+    )
     job = change.job
     committed(change)
-  }
-  const head = await readHead(objects, job.objectName)
-  const binding = bindHeader(CUSTOMERS, head.header)
-  if ('code' in binding) throw new FileFault(binding.code, binding.message)
-  if (job.totalRows === null) {
-    const dialect = { encoding: 'utf-8', delimiter: head.delimiter, header: head.header } as const
-    await commit(commitTotal(pool, job, await countFile(objects, job, head, signal), dialect))
-  }
-
-  // Nothing was read yet, or all up to the checkpoint.
-  const from = job.checkpoint.byteOffset === 0 ? head.dataStart : job.checkpoint
-  const source = addAbortSignal(signal, objects.read(job.objectName, { start: from.byteOffset }))
-  const records = readRecords(source, { delimiter: head.delimiter, from })
-  for await (const batch of readBatches(records, { binding, maxRows: batchRows, from })) {
     signal.throwIfAborted()
-    await commit(commitBatch(pool, job, batch, binding))
   }
-}
-
-function countFile(objects: ObjectStore, job: ClaimedJob, head: Head, signal: AbortSignal): Promise<number> {
-  const { delimiter, dataStart, lines } = head
-  const source = addAbortSignal(signal, objects.read(job.objectName, { start: dataStart.byteOffset }))
-  return countRows(source, { delimiter, rowNumber: dataStart.rowNumber, line: lines })
 }

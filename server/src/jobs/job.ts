@@ -96,6 +96,7 @@ export interface JobCounts {
 export interface Dialect {
   encoding: Encoding
   delimiter: string
+  quote: '"' | "'"
   /** The cells of the header. */
   header: readonly string[]
 }

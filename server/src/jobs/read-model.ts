@@ -22,8 +22,8 @@ function showJob(job: Job, rejects: Reject[]) {
 
 /** Read as its file was: the dialect is kept with the job, the row as it stood there. */
 function showReject({ dialect }: Job, { rowNumber, message, raw }: Reject) {
-  const { delimiter, header } = dialect!
-  return { rowNumber, message, row: showRow(headerNames(header), splitCells(raw.toString(), delimiter)) }
+  const cells = splitCells(raw.toString(), dialect!)
+  return { rowNumber, message, row: showRow(headerNames(dialect!.header), cells) }
 }
 
 export async function showJobWithErrors(pool: Pool, job: Job) {

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
 import { createImportWorker } from '../jobs/import-worker.ts'
+import { createReaders } from '../jobs/reader.ts'
 import { keepSwept } from '../jobs/sweep.ts'
 import type { Log } from '../platform/log.ts'
 import type { Base } from './base.ts'
@@ -11,6 +12,7 @@ export async function startImports(config: Config, base: Base, log: Log): Promis
   const handle = createImportWorker({
     pool: database.jobs,
     objects,
+    readers: opened.use(createReaders()),
     batchRows: config.IMPORT_BATCH_ROWS,
     log,
     onClaimed: ({ id }) => announceJobs.notify([id]),

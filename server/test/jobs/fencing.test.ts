@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { before, describe, test } from 'node:test'
 import { CUSTOMERS } from '../../src/datasets/customers.ts'
 import { type Binding, bindHeader } from '../../src/datasets/header.ts'
-import { type Batch, readBatches } from '../../src/jobs/batch.ts'
+import { createInserter } from '../../src/datasets/insert-postgres.ts'
 import {
   claimNextJob,
   isLeaseLost,
@@ -14,14 +14,20 @@ import {
 } from '../../src/jobs/claim-postgres.ts'
 import { commitBatch, commitTotal, failJob } from '../../src/jobs/commit-postgres.ts'
 import { createJob } from '../../src/jobs/create-postgres.ts'
-import type { CsvRecord } from '../../src/jobs/csv/records.ts'
 import type { ClaimedJob } from '../../src/jobs/job.ts'
+import { createPreparer } from '../../src/jobs/prepare.ts'
+import type { PreparedBatch } from '../../src/jobs/prepared-batch.ts'
 import { type Database, openDatabase } from '../../src/platform/postgres/database.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 import { atEnd, suiteScope } from '../helpers/scope.ts'
 
 const binding = bindHeader(CUSTOMERS, ['name', 'email', 'phone', 'company']) as Binding
-const dialect = { encoding: 'utf-8', delimiter: ',', header: ['name', 'email', 'phone', 'company'] } as const
+const dialect = {
+  encoding: 'utf-8',
+  delimiter: ',',
+  quote: '"',
+  header: ['name', 'email', 'phone', 'company'],
+} as const
 const queue = { enqueue: async () => {} }
 
 describe('the hold on a job', () => {
@@ -46,15 +52,23 @@ describe('the hold on a job', () => {
     return jobId
   }
 
-  async function batchOf(addresses: string[], isLast = false): Promise<Batch> {
-    async function* records(): AsyncGenerator<CsvRecord> {
-      for (const [index, address] of addresses.entries()) {
-        yield { rowNumber: index + 2, cells: ['N', address, '', 'C'], endOffset: (index + 1) * 10 }
-      }
+  /** Made as the reading thread makes them, for the job that takes them. */
+  async function batchOf(job: ClaimedJob, addresses: string[], isLast = false): Promise<PreparedBatch> {
+    const batches: PreparedBatch[] = []
+    const from = job.checkpoint
+    const onBatch = (batch: PreparedBatch) => batches.push(batch)
+    const preparer = createPreparer({ job, dialect, binding, maxRows: 1_000, from, onBatch })
+    for (const [index, address] of addresses.entries()) {
+      const row = `N,${address},,C`
+      preparer.onRow(row, from.rowNumber + index + 1, from.byteOffset + (index + 1) * 10, row.length)
     }
-    const from = { byteOffset: 0, rowNumber: 1 }
-    const [batch] = await Array.fromAsync(readBatches(records(), { binding, maxRows: 1_000, from }))
-    return { ...batch!, isLast }
+    preparer.end()
+    return { ...batches[0]!, isLast }
+  }
+
+  async function commit(job: ClaimedJob, addresses: string[], isLast = false) {
+    const inserter = createInserter(CUSTOMERS, { jobId: job.id, clientKrn: job.clientKrn })
+    return commitBatch(database.pool, job, await batchOf(job, addresses, isLast), inserter)
   }
 
   const expireLease = (id: string) =>
@@ -85,15 +99,15 @@ describe('the hold on a job', () => {
   test('a worker that lost its lease cannot commit anything any more', async () => {
     const id = await newJob()
     const zombie = await claim()
-    await commitBatch(database.pool, zombie, await batchOf(['z1@example.com']), binding)
+    await commit(zombie, ['z1@example.com'])
     await expireLease(id)
     const heir = await claim()
     assert.deepEqual([heir.id, heir.attempt, heir.processedRows], [id, 2, 1])
-    assert.deepEqual(heir.checkpoint, { byteOffset: 10, rowNumber: 2 })
+    assert.deepEqual(heir.checkpoint, { byteOffset: 10, rowNumber: 1 })
 
     const works = [
-      async () => commitBatch(database.pool, zombie, await batchOf(['z2@example.com', 'bad']), binding),
-      async () => commitBatch(database.pool, zombie, await batchOf(['z2@example.com'], true), binding),
+      async () => commit(zombie, ['z2@example.com', 'bad']),
+      async () => commit(zombie, ['z2@example.com'], true),
       async () => commitTotal(database.pool, zombie, 5, dialect),
       async () => failJob(database.pool, zombie, 'no'),
     ]
@@ -110,7 +124,7 @@ describe('the hold on a job', () => {
     )
     assert.deepEqual(rows, [{ done: 1, failed: 0, is_completed: false }])
 
-    const { job } = await commitBatch(database.pool, heir, await batchOf(['z2@example.com'], true), binding)
+    const { job } = await commit(heir, ['z2@example.com'], true)
     assert.deepEqual([job.status, job.successCount, job.totalRows], ['completed', 2, 2])
   })
 
@@ -119,10 +133,9 @@ describe('the hold on a job', () => {
     const zombie = await claim()
     await expireLease(id)
     const heir = await claim()
-    const batch = await batchOf(['race@example.com'])
     const results = await Promise.allSettled([
-      commitBatch(database.pool, zombie, batch, binding),
-      commitBatch(database.pool, heir, await batchOf(['race@example.com']), binding),
+      commit(zombie, ['race@example.com']),
+      commit(heir, ['race@example.com']),
     ])
     assert.deepEqual(
       results.map(({ status }) => status),
@@ -142,10 +155,10 @@ describe('the hold on a job', () => {
     const id = await newJob()
     const before = await claim()
     await commitTotal(database.pool, before, 2, dialect)
-    await commitBatch(database.pool, before, await batchOf(['p1@example.com']), binding)
+    await commit(before, ['p1@example.com'])
     const works = [
-      async () => commitBatch(database.pool, before, await batchOf(['p2@example.com']), binding),
-      async () => commitBatch(database.pool, before, await batchOf(['p2@example.com'], true), binding),
+      async () => commit(before, ['p2@example.com']),
+      async () => commit(before, ['p2@example.com'], true),
       async () => commitTotal(database.pool, before, 2, dialect),
       async () => failJob(database.pool, before, 'no'),
     ]
@@ -161,10 +174,7 @@ describe('the hold on a job', () => {
     const job = await claim()
     await failJob(database.pool, job, 'broken')
     await assert.rejects(failJob(database.pool, job, 'again'), isLeaseLost)
-    await assert.rejects(
-      commitBatch(database.pool, job, await batchOf(['late@example.com']), binding),
-      isLeaseLost,
-    )
+    await assert.rejects(commit(job, ['late@example.com']), isLeaseLost)
     await expireLease(job.id)
     assert.equal(await claimNextJob(database.pool), undefined)
   })

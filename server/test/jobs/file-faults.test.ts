@@ -25,9 +25,15 @@ const FAULTS: [string, string | Buffer, RegExp][] = [
     /^The header has the column "EMAIL" twice\.$/,
   ],
   ['a foreign column twice', `name,email,company,x,X\n${ROW}`, /^The header has the column "X" twice\.$/],
-  ['Latin-1', Buffer.from(`${HEADER}${ROW}Jos\xe9,jose@example.com,,Acme\n`, 'latin1'), /not UTF-8: line 3 /],
-  ['UTF-16', Buffer.from(`\ufeff${HEADER}${ROW}`, 'utf16le'), /not UTF-8: line 1 /],
-  ['Latin-1 in the header', Buffer.from('name,email,company,t\xe9l\n', 'latin1'), /not UTF-8: line 1 /],
+  [
+    'a header with bytes that are no text',
+    Buffer.concat([
+      Buffer.from('name,email,company,\x8f'),
+      Buffer.from([0xff, 0x8f]),
+      Buffer.from(`\n${ROW}`),
+    ]),
+    /^The header holds bytes that are not text in UTF-8, at byte 22 of its row\./,
+  ],
   [
     'a quote that is not closed',
     `${HEADER}${ROW}"Bob,bob@example.com,,Acme\n${ROW}`,
@@ -35,22 +41,33 @@ const FAULTS: [string, string | Buffer, RegExp][] = [
   ],
   ['such a quote in the header', `name,email,"company\n${ROW}`, /^Row 1: a quote is opened/],
   [
-    'a row over 1 MiB',
-    `${HEADER}${ROW}Bob,bob@example.com,,${'x'.repeat(MiB)}\n${ROW}`,
-    /^Row 3 is longer than 1 MiB\.$/,
-  ],
-  [
-    'an unclosed quote in a large file',
+    'such a quote in a large file',
     `${HEADER}"${ROW.repeat(50_000)}`,
-    /^Row 2 is longer than 1 MiB; a quote/,
+    /^Row 2: a quote is opened that is never/,
   ],
   [
-    'an unclosed quote in the header of one',
+    'such a quote in the header of one',
     `name,"email,company\n${ROW.repeat(50_000)}`,
-    /^Row 1 is longer than 1 MiB/,
+    /^Row 1, the header, is longer than 1 MiB; a quote/,
   ],
   ['only blank rows, a lot of them', '\n'.repeat(2 * MiB), /no header: it holds only blank rows/],
-  ['a header over 1 MiB', `${HEADER.trim()},${'x'.repeat(MiB)}\n${ROW}`, /^Row 1 is longer than 1 MiB/],
+  [
+    'a header over 1 MiB',
+    `${HEADER.trim()},${'x'.repeat(MiB)}\n${ROW}`,
+    /^Row 1, the header, is longer than 1 MiB/,
+  ],
+  [
+    'a million columns',
+    `${'a,'.repeat(500_000)}\n`,
+    /^The header has 500,001 columns; at most 16,384 can be read\.$/,
+  ],
+  ['an Excel workbook', Buffer.from('504b0304140006000800', 'hex'), /not a CSV: it is an Excel workbook/],
+  ['a PDF', '%PDF-1.7\n1 0 obj\n', /not a CSV: it is a PDF/],
+  ['a picture', Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), /not a CSV: it is a PNG image/],
+  ['a gzip archive', Buffer.from('1f8b0800000000000003', 'hex'), /not a CSV: it is a gzip archive/],
+  ['UTF-32', Buffer.from('fffe00006e000000', 'hex'), /not a CSV: it is text in UTF-32/],
+  ['nothing but zeros', Buffer.alloc(10_000), /not a CSV: it is binary data/],
+  ['UTF-16 without a header', Buffer.from(`\ufeff${ROW}`, 'utf16le'), /first row is not a header/],
 ]
 
 describe('files that cannot be imported', () => {

@@ -177,7 +177,7 @@ describe('importing a file', () => {
         '4 email: is not a valid e-mail address',
         '5 company: is required',
         '6 name: is required; email: is required; company: is required',
-        '7 company: is required',
+        '7 row: has 2 cells, and the header has 4; company: is required',
         '8 row: has 6 cells, and the header has 4',
         '9 name: must not contain a NUL character',
         '11 email: already used in row 10',

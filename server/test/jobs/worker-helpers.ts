@@ -8,6 +8,7 @@ import { createJob } from '../../src/jobs/create-postgres.ts'
 import { createImportWorker } from '../../src/jobs/import-worker.ts'
 import type { ClaimedJob } from '../../src/jobs/job.ts'
 import type { JobHandler } from '../../src/jobs/queue.ts'
+import { createReaders } from '../../src/jobs/reader.ts'
 import { uploadName } from '../../src/jobs/upload-name.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { openObjectFolder } from '../../src/platform/objects/folder.ts'
@@ -46,9 +47,12 @@ export async function openWorker(
   const dir = join(await createTestDir(scope), 'objects')
   const objects = await openObjectFolder(dir)
   const pool = database.jobs
+  const readers = createReaders()
+  atEnd(scope, () => readers[Symbol.asyncDispose]())
   const handle = createImportWorker({
     pool,
     objects,
+    readers,
     batchRows,
     onClaimed: () => {},
     onCommitted: onCommitted ?? (() => {}),

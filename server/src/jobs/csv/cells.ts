@@ -1,4 +1,4 @@
-const QUOTE = 0x22
+import type { Dialect } from '../job.ts'
 
 /**
  * The cells of one row, which `rows.ts` has cut out of its file.
@@ -7,31 +7,32 @@ const QUOTE = 0x22
  * and text after a closing quote makes the whole cell plain text, its quotes included. Nothing fails: what a row looks
  * like is for the dataset to judge.
  */
-export function splitCells(row: string, delimiter: string): string[] {
-  if (!row.includes('"')) return row.split(delimiter)
+export function splitCells(
+  row: string,
+  { delimiter, quote }: Pick<Dialect, 'delimiter' | 'quote'>,
+): string[] {
+  if (!row.includes(quote)) return row.split(delimiter)
   const cells: string[] = []
   for (let start = 0; ; ) {
-    const quoted = row.charCodeAt(start) === QUOTE ? closingQuote(row, start) : -1
-    const isQuoted = quoted !== -1 && (quoted + 1 === row.length || row.startsWith(delimiter, quoted + 1))
-    // The search for the end of plain text that began in quotes goes on behind those quotes.
-    const from = isQuoted || quoted !== -1 ? quoted + 1 : start
-    const found = row.indexOf(delimiter, from)
+    const closing = row.startsWith(quote, start) ? closingQuote(row, start, quote) : -1
+    const isQuoted = closing !== -1 && (closing + 1 === row.length || row.startsWith(delimiter, closing + 1))
+    // Plain text that began in quotes ends behind them: the delimiters inside do not count.
+    const found = row.indexOf(delimiter, closing === -1 ? start : closing + 1)
     const end = found === -1 ? row.length : found
-    cells.push(isQuoted ? unquote(row, start + 1, quoted) : row.slice(start, end))
+    cells.push(isQuoted ? unquote(row.slice(start + 1, closing), quote) : row.slice(start, end))
     if (found === -1) return cells
     start = end + 1
   }
 }
 
-/** Index of the quote that closes the one at `start`; of the row's end when none does. */
-function closingQuote(row: string, start: number): number {
-  for (let at = row.indexOf('"', start + 1); at !== -1; at = row.indexOf('"', at + 2)) {
-    if (row.charCodeAt(at + 1) !== QUOTE) return at
+/** Index of the quote that closes the one at `start`; the row's end when none does. */
+function closingQuote(row: string, start: number, quote: string): number {
+  for (let at = row.indexOf(quote, start + 1); at !== -1; at = row.indexOf(quote, at + 2)) {
+    if (row[at + 1] !== quote) return at
   }
   return row.length
 }
 
-function unquote(row: string, start: number, end: number): string {
-  const text = row.slice(start, end)
-  return text.includes('"') ? text.replaceAll('""', '"') : text
+function unquote(text: string, quote: string): string {
+  return text.includes(quote) ? text.replaceAll(quote + quote, quote) : text
 }

@@ -2,12 +2,14 @@
 export type FileFaultCode =
   | 'missing'
   | 'empty'
-  | 'not_utf8'
+  | 'binary'
+  | 'not_text'
   | 'no_header'
   | 'missing_columns'
   | 'duplicate_header'
+  | 'too_many_columns'
+  | 'header_too_long'
   | 'unclosed_quote'
-  | 'row_too_long'
 
 /**
  * Ends an import for good; its message is the job's `error`, read by the person who uploaded the file.
@@ -23,24 +25,47 @@ export class FileFault extends Error {
   }
 }
 
-/** Longest row, in bytes. Beyond it there is no table, but a quote that was never closed, or another kind of file. */
+/** Longest row, in bytes of UTF-8. A longer one is refused, and only so much of it is kept. */
 export const MAX_ROW_BYTES = 1024 * 1024
+/** PostgreSQL has room for 1,600 columns; ten times that is no table, but another kind of file. */
+export const MAX_COLUMNS = 16_384
+
+const bytes = (count: number) => `${count.toLocaleString('en-US')} bytes`
 
 export const missingFile = (cause: unknown) =>
   new FileFault('missing', 'The uploaded file is no longer there.', { cause })
 
-export const notUtf8 = (line: number) =>
+export const emptyFile = () => new FileFault('empty', 'The file is empty.')
+
+export const binaryFile = (what: string) =>
+  new FileFault('binary', `The file is not a CSV: it is ${what}. Save it as CSV and upload it again.`)
+
+export const headerNotText = (byte: number) =>
   new FileFault(
-    'not_utf8',
-    `The file is not UTF-8: line ${line} holds bytes that are not text. Save it as UTF-8 and upload it again.`,
+    'not_text',
+    `The header holds bytes that are not text in UTF-8, at byte ${byte} of its row. Save the file as UTF-8 and upload it again.`,
   )
 
-export const unclosedQuote = (rowNumber: number, cause?: unknown) =>
-  new FileFault('unclosed_quote', `Row ${rowNumber}: a quote is opened that is never closed.`, { cause })
+export const noHeader = () => new FileFault('no_header', 'The file has no header: it holds only blank rows.')
 
-export const rowTooLong = (rowNumber: number, isInQuotes: boolean, cause?: unknown) =>
+export const tooManyColumns = (columns: number) =>
   new FileFault(
-    'row_too_long',
-    `Row ${rowNumber} is longer than 1 MiB${isInQuotes ? '; a quote in it may not be closed' : ''}.`,
-    { cause },
+    'too_many_columns',
+    `The header has ${columns.toLocaleString('en-US')} columns; at most ${MAX_COLUMNS.toLocaleString('en-US')} can be read.`,
   )
+
+export const headerTooLong = (rowNumber: number) =>
+  new FileFault(
+    'header_too_long',
+    `Row ${rowNumber}, the header, is longer than 1 MiB; a quote in it may not be closed.`,
+  )
+
+export const unclosedQuote = (rowNumber: number) =>
+  new FileFault('unclosed_quote', `Row ${rowNumber}: a quote is opened that is never closed.`)
+
+/** A single row, which is refused; the others go on. */
+export const rowTooLong = (byteLength: number) =>
+  `is longer than 1 MiB (it has ${bytes(byteLength)}); only its first 1 MiB is kept`
+
+export const rowNotText = (byte: number) =>
+  `holds bytes that are not text in UTF-8, at byte ${byte} of the row`

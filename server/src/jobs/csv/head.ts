@@ -1,94 +1,154 @@
-import { Readable } from 'node:stream'
+import { Buffer } from 'node:buffer'
 import type { ObjectStore } from '../../platform/objects/objects.ts'
-import type { Checkpoint } from '../job.ts'
-import { FileFault, MAX_ROW_BYTES, rowTooLong } from './file-fault.ts'
-import { type CsvRecord, readRecords } from './records.ts'
-import { completeLength, countLines, createUtf8Check } from './utf8.ts'
+import type { Checkpoint, Dialect, Encoding } from '../job.ts'
+import { binaryKind } from './binary.ts'
+import { splitCells } from './cells.ts'
+import { decodeText, decodeToUtf8, firstBadByte, sniffEncoding } from './encoding.ts'
+import {
+  binaryFile,
+  emptyFile,
+  headerNotText,
+  headerTooLong,
+  MAX_COLUMNS,
+  MAX_ROW_BYTES,
+  noHeader,
+  tooManyColumns,
+  unclosedQuote,
+} from './file-fault.ts'
+import { createRowCutter } from './rows.ts'
 
-const BOM = Buffer.from([0xef, 0xbb, 0xbf])
+type Files = Pick<ObjectStore, 'read'>
 
 /** What the beginning of a file tells about the rest. */
-export interface Head {
-  delimiter: string
-  /** The cells of the header. */
-  header: string[]
+export interface Head extends Pick<Dialect, 'encoding' | 'delimiter' | 'quote'> {
+  /** A byte order mark says so. */
+  isEncodingTold: boolean
+  /** The header's row, as a byte string (see `rows.ts`). */
+  header: string
   /** Where data begins. */
   dataStart: Checkpoint
-  /** Lines up to there, as a text editor counts them. */
-  lines: number
 }
 
 /**
- * Reads the header, which is the first row that is not blank, and finds the delimiter by it.
+ * Reads the header, which is the first row that is not blank, and finds the dialect by it.
  *
- * @throws FileFault `empty`, `no_header`, `not_utf8`, `unclosed_quote` or `row_too_long`
+ * @param known  the encoding, where more is known of it than the beginning tells
+ * @throws FileFault
  */
-export async function readHead(objects: ObjectStore, name: string): Promise<Head> {
-  const { bytes, isAll } = await readBeginning(objects, name)
-  const bomLength = bytes.subarray(0, BOM.length).equals(BOM) ? BOM.length : 0
-  const content = bytes.subarray(bomLength, isAll ? bytes.length : completeLength(bytes))
-  if (content.length === 0) throw new FileFault('empty', 'The file is empty.')
-  const utf8 = createUtf8Check(0)
-  utf8.check(content)
-  if (isAll) utf8.end()
-
-  const text = content.toString('utf8')
-  const blank = skipBlankRows(text)
-  const from = { byteOffset: bomLength + blank.length, rowNumber: blank.rows }
-  const delimiter = findDelimiter(text.slice(blank.length))
-  const record = await readFirstRow(content.subarray(blank.length), { delimiter, from, isAll })
-  if (!record) throw new FileFault('no_header', 'The file has no header: it holds only blank rows.')
-  return {
-    delimiter,
-    header: record.cells,
-    dataStart: { byteOffset: record.endOffset, rowNumber: record.rowNumber },
-    lines: countLines(bytes.subarray(0, record.endOffset)),
-  }
+export async function readHead(files: Files, name: string, known?: Encoding): Promise<Head> {
+  const encoding = known ?? (await guessEncoding(files, name))
+  const { bytes, isAll, from, hasBom } = await readToFirstRow(files, name, encoding)
+  if (bytes === '') throw noHeader()
+  const delimiter = findDelimiter(bytes)
+  const quote = findQuote(bytes, delimiter)
+  const isEncodingTold = hasBom || encoding !== 'utf-8'
+  let head: Head | undefined
+  const cutter = createRowCutter({ delimiter, quote }, from, {
+    onRow(header, rowNumber, byteOffset, byteLength) {
+      if (byteLength > MAX_ROW_BYTES) throw headerTooLong(rowNumber)
+      head ??= { encoding, isEncodingTold, delimiter, quote, header, dataStart: { byteOffset, rowNumber } }
+    },
+    onUnclosedQuote(rowNumber) {
+      if (!head) throw unclosedQuote(rowNumber)
+    },
+  })
+  cutter.feed(bytes)
+  if (isAll) cutter.end()
+  if (!head) throw headerTooLong(from.rowNumber + 1)
+  return head
 }
 
-/** Only one row is parsed: what is wrong further down must not hide the header. */
-async function readFirstRow(
-  bytes: Buffer,
-  { delimiter, from, isAll }: { delimiter: string; from: Checkpoint; isAll: boolean },
-): Promise<CsvRecord | undefined> {
-  if (bytes.length === 0) return undefined
-  const source = Readable.from([bytes], { objectMode: false })
+/**
+ * The cells of the header.
+ *
+ * @throws FileFault `not_text` or `too_many_columns`
+ */
+export function headerCells(head: Head): string[] {
+  const text = decodeText(head.header)
+  if (text === undefined) throw headerNotText(firstBadByte(head.header))
+  const cells = splitCells(text, head)
+  if (cells.length > MAX_COLUMNS) throw tooManyColumns(cells.length)
+  return cells
+}
+
+/** The bytes of a file in UTF-8, from an offset of {@link Checkpoint} on. */
+export async function* readUtf8(
+  files: Files,
+  name: string,
+  { encoding, start = 0, signal }: { encoding: Encoding; start?: number; signal?: AbortSignal },
+): AsyncGenerator<Buffer> {
+  // Another encoding has to be read from the beginning: its offsets are those of what it becomes.
+  const isUtf8 = encoding === 'utf-8'
+  const source = files.read(name, { start: isUtf8 ? start : 0 })
+  const abort = () => source.destroy()
+  signal?.addEventListener('abort', abort)
   try {
-    const [record] = await Array.fromAsync(readRecords(source, { delimiter, from, limit: 1 }))
-    const isCut = !isAll && (!record || record.endOffset >= from.byteOffset + bytes.length)
-    if (!isCut) return record
-  } catch (error) {
-    const isCut = !isAll && error instanceof FileFault && error.code === 'unclosed_quote'
-    if (!isCut) throw error
-    throw rowTooLong(from.rowNumber + 1, true, error)
+    let skip = isUtf8 ? 0 : start
+    for await (const chunk of decodeToUtf8(source, encoding)) {
+      if (chunk.length > skip) yield skip > 0 ? chunk.subarray(skip) : chunk
+      skip = Math.max(0, skip - chunk.length)
+    }
+  } finally {
+    signal?.removeEventListener('abort', abort)
+    source.destroy()
   }
-  throw rowTooLong(from.rowNumber + 1, false)
 }
 
-/** Rows of nothing but spaces and tabs, which are single bytes: their length is the same in bytes and in letters. */
-function skipBlankRows(text: string): { rows: number; length: number } {
-  const blankRow = /[ \t]*(?:\r\n|\n|\r)/y
-  let rows = 0
-  let length = 0
-  while (blankRow.test(text)) {
-    rows++
-    length = blankRow.lastIndex
-  }
-  return { rows, length }
-}
-
-/** A header may be as long as any row, and is preceded by at most a BOM. */
-async function readBeginning(objects: ObjectStore, name: string): Promise<{ bytes: Buffer; isAll: boolean }> {
-  const wanted = BOM.length + MAX_ROW_BYTES + 2
+async function guessEncoding(files: Files, name: string): Promise<Encoding> {
   const chunks: Buffer[] = []
-  for await (const chunk of objects.read(name, { end: wanted })) chunks.push(chunk)
+  for await (const chunk of files.read(name, { end: 4_096 })) chunks.push(chunk)
   const bytes = Buffer.concat(chunks)
-  return { bytes, isAll: bytes.length < wanted }
+  if (bytes.length === 0) throw emptyFile()
+  const what = binaryKind(bytes)
+  const { encoding } = sniffEncoding(bytes)
+  // UTF-16 is half zeros, as binary data is.
+  if (what && (encoding === 'utf-8' || what.includes('UTF-32'))) throw binaryFile(what)
+  return encoding
 }
 
-/** A comma, unless the first row has none outside quotes: then what it has of `;` and tab. */
+const BOM = '\xef\xbb\xbf'
+/** Rows of nothing but spaces and tabs. A CR is one only where it is seen not to be half of a CRLF. */
+const BLANK_ROWS = /^(?:[ \t]*(?:\r\n|\n|\r(?=[^\n])))+/
+const LINE_END = /\r\n?|\n/g
+
+/** The beginning of a file from its first row on that is not blank; enough of it for a row of the greatest length. */
+async function readToFirstRow(files: Files, name: string, encoding: Encoding) {
+  let bytes = ''
+  const from = { byteOffset: 0, rowNumber: 0 }
+  let isAll = true
+  let hasBom = false
+  for await (const chunk of readUtf8(files, name, { encoding })) {
+    bytes += chunk.toString('latin1')
+    if (from.byteOffset === 0 && bytes.startsWith(BOM)) {
+      bytes = bytes.slice(BOM.length)
+      from.byteOffset = BOM.length
+      hasBom = true
+    }
+    const blank = BLANK_ROWS.exec(bytes)?.[0] ?? ''
+    bytes = bytes.slice(blank.length)
+    from.byteOffset += blank.length
+    from.rowNumber += blank.match(LINE_END)?.length ?? 0
+    isAll = bytes.length <= MAX_ROW_BYTES + 2
+    if (!isAll) break
+  }
+  if (/^[ \t\r]*$/.test(bytes)) bytes = ''
+  if (bytes === '' && from.rowNumber === 0 && from.byteOffset <= BOM.length) throw emptyFile()
+  return { bytes, isAll, from, hasBom }
+}
+
+const DELIMITERS = [',', ';', '\t', '|']
+
+/** What occurs most in the first row, outside quotes; the first of these where several do. */
 export function findDelimiter(text: string): string {
   const firstRow = /^(?:[^"\r\n]|"[^"]*"?)*/.exec(text)![0]
   const bare = firstRow.replaceAll(/"[^"]*"?/g, '')
-  return [',', ';', '\t'].find((delimiter) => bare.includes(delimiter)) ?? ','
+  const counts = DELIMITERS.map((delimiter) => bare.split(delimiter).length)
+  return DELIMITERS[counts.indexOf(Math.max(...counts))]!
+}
+
+/** A double quote, unless each name in the header stands between single ones. */
+function findQuote(text: string, delimiter: string): Dialect['quote'] {
+  const firstRow = /^[^\r\n]*/.exec(text)![0]
+  const isSingle = firstRow.split(delimiter).every((cell) => /^'[^']*'$/.test(cell.trim()))
+  return isSingle ? "'" : '"'
 }

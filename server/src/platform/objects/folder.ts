@@ -31,6 +31,7 @@ export async function openObjectFolder(root: string): Promise<ObjectStore> {
   }
 
   return {
+    location: { folder: root },
     stage,
     read: (name, { start = 0, end } = {}) =>
       createReadStream(pathOf(root, name), {

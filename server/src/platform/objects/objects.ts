@@ -16,6 +16,8 @@ export interface StagedObject {
  * Names are made by us: letters, digits, `-`, `_` and `.` between slashes.
  */
 export interface ObjectStore {
+  /** Where it is, for `openObjects` in another thread. */
+  readonly location: ObjectLocation
   /**
    * Streams `source` away, hashing and counting what passes; nothing is buffered. When it ends early or grows beyond
    * `maxBytes`, nothing is left behind.
@@ -31,6 +33,12 @@ export interface ObjectStore {
   list(folder: string, page: { after?: string | undefined; limit: number }): Promise<ObjectInfo[]>
   /** Removes what was staged and then left alone by a process that died. */
   removeStaged(before: Date): Promise<void>
+}
+
+/** A place of objects, as plain data. */
+export interface ObjectLocation {
+  /** Absolute path. */
+  folder: string
 }
 
 export interface ObjectInfo {
