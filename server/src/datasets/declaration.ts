@@ -27,8 +27,7 @@ export const COLUMN_TYPE_NAMES = [
 export type ColumnTypeName = (typeof COLUMN_TYPE_NAMES)[number]
 
 /** A lower-case name that PostgreSQL takes as it is; 63 characters are what it keeps of one. */
-const Name = (description: string) =>
-  Type.String({ pattern: '^[a-z][a-z0-9_]{0,62}$', maxLength: 63, description })
+const Name = (description: string) => Type.String({ pattern: '^[a-z][a-z0-9_]{0,62}$', description })
 
 const Message = (description: string) =>
   Type.Optional(Type.String({ minLength: 1, maxLength: MAX_MESSAGE_LENGTH, description }))
