@@ -9,6 +9,8 @@ import {
   DatasetBodySchema,
   type Declaration,
   keyOf,
+  MAX_COLUMNS,
+  MAX_PATTERNS,
   type UniqueKeyDeclaration,
   UniqueKeySchema,
 } from './declaration.ts'
@@ -37,7 +39,18 @@ export function checkDeclaration(value: unknown): FieldFault[] {
   const { columns, uniqueKeys } = (value ?? {}) as Record<string, unknown>
   const given = Array.isArray(columns) ? columns.map(formed<ColumnDeclaration>(checkColumnShape)) : []
   const keys = Array.isArray(uniqueKeys) ? uniqueKeys.map(formed<UniqueKeyDeclaration>(checkKeyShape)) : []
-  for (const [index, column] of given.entries()) if (column) checkColumn(column, `columns[${index}]`, add)
+  let patterns = 0
+  // No more than there may be: each costs time, and the rest is refused already.
+  for (const [index, column] of given.slice(0, MAX_COLUMNS).entries()) {
+    if (column?.type === 'regex' && ++patterns > MAX_PATTERNS) {
+      add(
+        `columns[${index}].type`,
+        `is one too many: a dataset can have ${MAX_PATTERNS} columns of type regex`,
+      )
+    } else if (column) {
+      checkColumn(column, `columns[${index}]`, add)
+    }
+  }
   checkNames(given, add)
   checkKeys(keys, given, add)
   if (faults.length === 0) checkDefaultsInKeys(value as Declaration, add)

@@ -4,6 +4,8 @@ import Type, { type Static } from 'typebox'
 export const MAX_DECLARATION_BYTES = 128 * 1024
 export const MAX_DATASETS = 100
 export const MAX_COLUMNS = 200
+/** Each keeps up to 8 MiB of states while a file is read. */
+export const MAX_PATTERNS = 20
 export const MAX_UNIQUE_KEYS = 10
 export const MAX_KEY_COLUMNS = 5
 export const MAX_ENUM_VALUES = 1_000

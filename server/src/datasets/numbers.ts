@@ -1,7 +1,7 @@
 import type { Shape } from './column-types.ts'
 
 /** Enough for any number that people write, and far from what makes reading one slow. */
-const MAX_DIGITS = 100
+const MAX_LENGTH = 100
 const INTEGER = /^[+-]?\d{1,100}$/
 const DECIMAL = /^[+-]?(?:\d+(?:\.\d+)?|\.\d+)$/
 /** No sign but minus, no zero in front: as PostgreSQL writes it. */
@@ -32,7 +32,7 @@ export const integerShape: Shape = {
  */
 export const decimalShape: Shape = {
   findFault(value) {
-    if (value.length > MAX_DIGITS + 2 || !DECIMAL.test(value))
+    if (value.length > MAX_LENGTH || !DECIMAL.test(value))
       return 'is not a decimal number such as 1234.56'
     return undefined
   },
@@ -40,10 +40,10 @@ export const decimalShape: Shape = {
   order: scaled,
 }
 
-/** Times 10^{@link MAX_DIGITS}, so that any two compare as whole numbers. */
+/** Times 10^{@link MAX_LENGTH}, so that any two compare as whole numbers. */
 function scaled(value: string): bigint {
   const isNegative = value.startsWith('-')
   const [whole = '', fraction = ''] = value.replace(/^[+-]/, '').split('.')
-  const number = BigInt(whole + fraction.padEnd(MAX_DIGITS + 1, '0'))
+  const number = BigInt(whole + fraction.padEnd(MAX_LENGTH, '0'))
   return isNegative ? -number : number
 }

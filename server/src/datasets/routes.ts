@@ -8,7 +8,7 @@ import { invalidRequest } from '../platform/http/validation.ts'
 import { CUSTOMERS } from './customers.ts'
 import { DatasetBodySchema, DatasetSchema, type Declaration, MAX_DECLARATION_BYTES } from './declaration.ts'
 import { checkDeclaration, toDeclaration } from './declaration-faults.ts'
-import { findDataset, listDatasets, putDataset, type StoredDataset } from './store-postgres.ts'
+import { findDeclaration, listDatasets, putDataset, type StoredDataset } from './store-postgres.ts'
 
 export interface DatasetRoutes {
   /** Whose datasets are meant: as with jobs, the token says. */
@@ -50,7 +50,7 @@ export function registerDatasetRoutes(app: App, { access, pool }: DatasetRoutes)
       serializerCompiler: () => JSON.stringify,
     },
     async (request) => {
-      const found = await findDataset(pool, access.callerOf(request).clientKrn, request.params.name)
+      const found = await findDeclaration(pool, access.callerOf(request).clientKrn, request.params.name)
       if (!found) throw new PebblesError('not_found', 'There is no such dataset.')
       return showDataset(found)
     },

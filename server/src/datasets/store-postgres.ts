@@ -40,8 +40,7 @@ const BUILT_IN: FoundDataset = {
 }
 
 /**
- * A client's dataset, ready to check rows; the version that a job names, or the newest one. Its unique keys are those
- * that the table has now, whatever the version.
+ * A client's dataset, ready to check rows: {@link findDeclaration}, compiled.
  *
  * @throws PebblesError `unavailable` when the database cannot be reached
  */
@@ -51,6 +50,25 @@ export async function findDataset(
   name: string,
   version?: number,
 ): Promise<FoundDataset | undefined> {
+  if (name === BUILT_IN.declaration.name) return BUILT_IN
+  const found = await findDeclaration(pool, clientKrn, name, version)
+  if (!found) return undefined
+  const table = tableOf(clientKrn, name)
+  return { ...found, table, dataset: compileDataset(found.declaration, table) }
+}
+
+/**
+ * What a client declared: the version that a job names, or the newest one. Its unique keys are those that the table has
+ * now, whatever the version.
+ *
+ * @throws PebblesError `unavailable` when the database cannot be reached
+ */
+export async function findDeclaration(
+  pool: Pool,
+  clientKrn: string,
+  name: string,
+  version?: number,
+): Promise<StoredDataset | undefined> {
   if (name === BUILT_IN.declaration.name) return BUILT_IN
   const { rows } = await orAway(
     pool.query({
@@ -64,10 +82,7 @@ export async function findDataset(
   )
   const row = rows[0]
   if (!row) return undefined
-  const declaration = withKeysOf(row.declaration, row.newest)
-  const table = tableOf(clientKrn, name)
-  const dataset = compileDataset(declaration, table)
-  return { declaration, version: row.version, createdAt: row.created_at, dataset, table }
+  return { ...toStored(row), declaration: withKeysOf(row.declaration, row.newest) }
 }
 
 /** The newest version of each dataset of a client: what is built in first, then by name. */

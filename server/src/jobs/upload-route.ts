@@ -3,7 +3,7 @@ import type { Pool } from 'pg'
 import Type from 'typebox'
 import { v7 as uuidv7 } from 'uuid'
 import { CUSTOMERS } from '../datasets/customers.ts'
-import { findDataset, type StoredDataset } from '../datasets/store-postgres.ts'
+import { findDeclaration, type StoredDataset } from '../datasets/store-postgres.ts'
 import { digest } from '../platform/digest.ts'
 import type { App } from '../platform/http/app.ts'
 import { idempotencyKeyOf } from '../platform/http/idempotency.ts'
@@ -95,7 +95,7 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
 
 /** Looked up before the file is read: nobody should send five gigabytes to learn of a typing mistake. */
 async function requireDataset(pool: Pool, { clientKrn }: Caller, name = CUSTOMERS.name) {
-  const found = await findDataset(pool, clientKrn, name)
+  const found = await findDeclaration(pool, clientKrn, name)
   if (!found) throw invalidRequest([{ field: 'dataset', message: 'is not a dataset of this client' }])
   return found
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { CUSTOMERS_DECLARATION } from '../../src/datasets/customers.ts'
 import { checkDeclaration } from '../../src/datasets/declaration-faults.ts'
+import { patternFault } from '../../src/datasets/pattern.ts'
 import { readExample } from './helpers.ts'
 
 /** Fields that are named as wrong. */
@@ -14,6 +16,13 @@ describe('a declaration', () => {
   test('F10 F5 the built-in dataset and the example are declared as any other', async () => {
     assert.deepEqual(checkDeclaration(CUSTOMERS_DECLARATION), [])
     assert.deepEqual(checkDeclaration(JSON.parse(await readExample('products.dataset.json'))), [])
+  })
+
+  test('F10 the declaration that the README shows works as it stands there', async () => {
+    const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8')
+    const blocks = [...readme.matchAll(/^```json\n(.*?)^```/gms)].map(([, json = '']) => JSON.parse(json))
+    assert.equal(blocks.length, 1)
+    assert.deepEqual(checkDeclaration(blocks[0]), [])
   })
 
   const faulty: [name: string, value: unknown, fields: string[]][] = [
@@ -124,6 +133,11 @@ describe('a declaration', () => {
       ['columns[0].pattern'],
     ],
     [
+      'too many patterns',
+      of(...Array.from({ length: 21 }, (_, i) => ({ name: `c${i}`, type: 'regex', pattern: 'a' }))),
+      ['columns[20].type'],
+    ],
+    [
       'a default that is no value',
       of({ name: 'n', type: 'integer', default: 'none' }),
       ['columns[0].default'],
@@ -195,6 +209,31 @@ describe('a declaration', () => {
       'columns[3].name',
       'uniqueKeys[0].columns[1]',
     ])
+  })
+
+  test('F10 what a pattern multiplies out to is known before it is compiled', () => {
+    const inner = 'ab.'.repeat(150)
+    const patterns = [
+      `(?:(?:(?:${inner}){10}){10}){10}`,
+      `(?:(?:(?:${inner}){0,10}){10,}){9,10}`,
+      `\\Q[\\E(?:(?:${inner}){20}){30}`,
+      `[\\]](?:(?:${inner}){20}){30}`,
+      `[]](?:(?:${inner}){20}){30}`,
+      `(?:(?:(?:${'\\pL\\x{e4}'.repeat(40)}){10}){10}){10}`,
+    ]
+    // Compiled, each would take hundreds of milliseconds and as many megabytes.
+    for (const pattern of patterns) {
+      assert.equal(patternFault(pattern), 'is too large: counted repetitions of it multiply')
+    }
+    for (const pattern of [
+      '[A-Z]{2}\\d{2}[A-Z0-9]{11,30}',
+      '\\Q{900}{900}\\E',
+      '[{900}]{3}',
+      '\\x{e4}{3}',
+      '(?:[0-9a-f]{4}-?){8}',
+    ]) {
+      assert.equal(patternFault(pattern), undefined, pattern)
+    }
   })
 
   test('F10 the reason is told in words for the one who wrote it', () => {
