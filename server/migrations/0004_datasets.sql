@@ -7,7 +7,8 @@ create table datasets (
   client_krn text collate "C" not null,
   name text collate "C" not null,
   version integer not null,
-  declaration jsonb not null,
+  -- As json: it is read back in the order in which it was written.
+  declaration json not null,
   -- Who declared this version.
   email text collate "C" not null,
   created_at timestamptz(3) not null default now(),

@@ -32,8 +32,7 @@ export const integerShape: Shape = {
  */
 export const decimalShape: Shape = {
   findFault(value) {
-    if (value.length > MAX_LENGTH || !DECIMAL.test(value))
-      return 'is not a decimal number such as 1234.56'
+    if (value.length > MAX_LENGTH || !DECIMAL.test(value)) return 'is not a decimal number such as 1234.56'
     return undefined
   },
   normalize: (value) => (value.startsWith('+') ? value.slice(1) : value),

@@ -130,7 +130,7 @@ export async function putDataset(
 async function findNewest(tx: ClientBase, clientKrn: string, declaration: Declaration) {
   const { rows } = await tx.query(
     // As values of jsonb: neither the order of fields nor the way a number is written makes a difference.
-    `SELECT declaration, version, created_at, declaration = $3::jsonb AS is_same FROM datasets
+    `SELECT declaration, version, created_at, declaration::jsonb = $3::jsonb AS is_same FROM datasets
      WHERE client_krn = $1 AND name = $2 ORDER BY version DESC LIMIT 1`,
     [clientKrn, declaration.name, JSON.stringify(declaration)],
   )
@@ -171,7 +171,7 @@ async function typesEver(
 ): Promise<Map<string, ColumnTypeName>> {
   const { rows } = await tx.query(
     `SELECT DISTINCT c->>'name' AS name, c->>'type' AS type
-     FROM datasets, jsonb_array_elements(declaration->'columns') c
+     FROM datasets, json_array_elements(declaration->'columns') c
      WHERE client_krn = $1 AND datasets.name = $2`,
     [clientKrn, name],
   )

@@ -29,6 +29,11 @@ describe('/api/datasets', () => {
     assert.equal(created.headers.get('location'), '/api/datasets/products')
     const { createdAt, ...rest } = created.body
     assert.deepEqual(rest, { ...declaration, version: 1, isBuiltIn: false })
+    assert.equal(
+      JSON.stringify(rest.columns),
+      JSON.stringify(declaration.columns),
+      'in the order of its author',
+    )
     assert.ok(Math.abs(Date.parse(createdAt) - Date.now()) < 60_000)
     assert.deepEqual((await get('krn:a', '/products')).body, created.body)
     assert.deepEqual(

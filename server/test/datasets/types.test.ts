@@ -107,7 +107,7 @@ const invalid: [given: Given, reason: string, values: string[]][] = [
   [
     { type: 'decimal' },
     'is not a decimal number such as 1234.56',
-    ['1,5', '1.234,5', '1e5', '1.', '.', '-', 'NaN', 'Infinity', '$5', '1_000', '9'.repeat(200)],
+    ['1,5', '1.234,5', '1e5', '1.', '.', '-', 'NaN', 'Infinity', '$5', '1_000', '9'.repeat(101)],
   ],
   [{ type: 'decimal', max: '0.3' }, 'must be 0.3 or less', ['0.30000000000000000000000001', '1']],
   [{ type: 'decimal', min: '-0.5' }, 'must be -0.5 or more', ['-0.51', '-1']],
