@@ -1,6 +1,289 @@
 // Generated from the service's /openapi.json: `npm run generate -w client`. Do not edit.
 
 export interface paths {
+  '/api/datasets': {
+    /** List datasets */
+    get: {
+      responses: {
+        200: {
+          content: {
+            'application/json': Array<{
+              name: string
+              /** Rises with each change; 0 for what is built in. */
+              version: number
+              /** Cannot be changed. */
+              isBuiltIn: boolean
+              /** When this version was made. */
+              createdAt: string | null
+              columns: Array<{
+                /** Name in the header, whatever its case, and in the table. */
+                name: string
+                /** Other names by which a header may call it. Its own name comes first, then these in order. */
+                aliases?: Array<string>
+                type: "text" | "integer" | "decimal" | "boolean" | "date" | "timestamp" | "email" | "url" | "enum" | "regex"
+                /** The header must have it, and no cell may be blank, unless there is a default. */
+                required?: boolean
+                /** Stored where a cell is blank, or the file has no such column. */
+                default?: string | number | boolean
+                /** Fewest characters (Unicode code points); text, email, url, regex. */
+                minLength?: number
+                /** Most characters; text, email, url, regex. */
+                maxLength?: number
+                /** Least value, or earliest; integer, decimal, date, timestamp. Beyond 2^53 as a text. */
+                min?: string | number
+                /** Greatest value, or latest. */
+                max?: string | number
+                /** What an enum allows, whatever the case; stored as it is written here. */
+                values?: Array<string>
+                /** RE2 syntax, for regex: matches the value as a whole. */
+                pattern?: string
+                messages?: {
+                  /** Instead of `is required`. */
+                  required?: string
+                  /** Instead of whatever is wrong with a value. */
+                  invalid?: string
+                }
+              }>
+              uniqueKeys: Array<{
+                /** Their values together occur once among all rows. A row in which one is blank has no such key. */
+                columns: Array<string>
+                /** Instead of `already exists`. */
+                message?: string
+              }>
+            }>
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+    /** Declare a dataset */
+    put: {
+      requestBody: {
+        content: {
+          'application/json': {
+            /** Name of the dataset: `?dataset=` of an upload. */
+            name: string
+            columns: Array<{
+              /** Name in the header, whatever its case, and in the table. */
+              name: string
+              /** Other names by which a header may call it. Its own name comes first, then these in order. */
+              aliases?: Array<string>
+              type: "text" | "integer" | "decimal" | "boolean" | "date" | "timestamp" | "email" | "url" | "enum" | "regex"
+              /** The header must have it, and no cell may be blank, unless there is a default. */
+              required?: boolean
+              /** Stored where a cell is blank, or the file has no such column. */
+              default?: string | number | boolean
+              /** Fewest characters (Unicode code points); text, email, url, regex. */
+              minLength?: number
+              /** Most characters; text, email, url, regex. */
+              maxLength?: number
+              /** Least value, or earliest; integer, decimal, date, timestamp. Beyond 2^53 as a text. */
+              min?: string | number
+              /** Greatest value, or latest. */
+              max?: string | number
+              /** What an enum allows, whatever the case; stored as it is written here. */
+              values?: Array<string>
+              /** RE2 syntax, for regex: matches the value as a whole. */
+              pattern?: string
+              messages?: {
+                /** Instead of `is required`. */
+                required?: string
+                /** Instead of whatever is wrong with a value. */
+                invalid?: string
+              }
+            }>
+            uniqueKeys?: Array<{
+              /** Their values together occur once among all rows. A row in which one is blank has no such key. */
+              columns: Array<string>
+              /** Instead of `already exists`. */
+              message?: string
+            }>
+            /** Ignored, so that what was read can be sent back. */
+            version?: unknown
+            /** Ignored, so that what was read can be sent back. */
+            isBuiltIn?: unknown
+            /** Ignored, so that what was read can be sent back. */
+            createdAt?: unknown
+          }
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              name: string
+              /** Rises with each change; 0 for what is built in. */
+              version: number
+              /** Cannot be changed. */
+              isBuiltIn: boolean
+              /** When this version was made. */
+              createdAt: string | null
+              columns: Array<{
+                /** Name in the header, whatever its case, and in the table. */
+                name: string
+                /** Other names by which a header may call it. Its own name comes first, then these in order. */
+                aliases?: Array<string>
+                type: "text" | "integer" | "decimal" | "boolean" | "date" | "timestamp" | "email" | "url" | "enum" | "regex"
+                /** The header must have it, and no cell may be blank, unless there is a default. */
+                required?: boolean
+                /** Stored where a cell is blank, or the file has no such column. */
+                default?: string | number | boolean
+                /** Fewest characters (Unicode code points); text, email, url, regex. */
+                minLength?: number
+                /** Most characters; text, email, url, regex. */
+                maxLength?: number
+                /** Least value, or earliest; integer, decimal, date, timestamp. Beyond 2^53 as a text. */
+                min?: string | number
+                /** Greatest value, or latest. */
+                max?: string | number
+                /** What an enum allows, whatever the case; stored as it is written here. */
+                values?: Array<string>
+                /** RE2 syntax, for regex: matches the value as a whole. */
+                pattern?: string
+                messages?: {
+                  /** Instead of `is required`. */
+                  required?: string
+                  /** Instead of whatever is wrong with a value. */
+                  invalid?: string
+                }
+              }>
+              uniqueKeys: Array<{
+                /** Their values together occur once among all rows. A row in which one is blank has no such key. */
+                columns: Array<string>
+                /** Instead of `already exists`. */
+                message?: string
+              }>
+            }
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        413: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        415: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/datasets/{name}': {
+    /** Read a dataset */
+    get: {
+      parameters: {
+        path: {
+          /** A dataset’s name. */
+          name: string
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              name: string
+              /** Rises with each change; 0 for what is built in. */
+              version: number
+              /** Cannot be changed. */
+              isBuiltIn: boolean
+              /** When this version was made. */
+              createdAt: string | null
+              columns: Array<{
+                /** Name in the header, whatever its case, and in the table. */
+                name: string
+                /** Other names by which a header may call it. Its own name comes first, then these in order. */
+                aliases?: Array<string>
+                type: "text" | "integer" | "decimal" | "boolean" | "date" | "timestamp" | "email" | "url" | "enum" | "regex"
+                /** The header must have it, and no cell may be blank, unless there is a default. */
+                required?: boolean
+                /** Stored where a cell is blank, or the file has no such column. */
+                default?: string | number | boolean
+                /** Fewest characters (Unicode code points); text, email, url, regex. */
+                minLength?: number
+                /** Most characters; text, email, url, regex. */
+                maxLength?: number
+                /** Least value, or earliest; integer, decimal, date, timestamp. Beyond 2^53 as a text. */
+                min?: string | number
+                /** Greatest value, or latest. */
+                max?: string | number
+                /** What an enum allows, whatever the case; stored as it is written here. */
+                values?: Array<string>
+                /** RE2 syntax, for regex: matches the value as a whole. */
+                pattern?: string
+                messages?: {
+                  /** Instead of `is required`. */
+                  required?: string
+                  /** Instead of whatever is wrong with a value. */
+                  invalid?: string
+                }
+              }>
+              uniqueKeys: Array<{
+                /** Their values together occur once among all rows. A row in which one is blank has no such key. */
+                columns: Array<string>
+                /** Instead of `already exists`. */
+                message?: string
+              }>
+            }
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
   '/api/jobs': {
     /** List jobs */
     get: {
@@ -66,6 +349,10 @@ export interface paths {
     /** Upload a file */
     post: {
       parameters: {
+        query?: {
+          /** What the rows are: a name from `GET /api/datasets`. */
+          dataset?: string
+        }
         header?: {
           /** Printable ASCII. The same key and request again gets the stored outcome; with another request 422. */
           'idempotency-key'?: string

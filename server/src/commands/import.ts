@@ -22,6 +22,7 @@ const UPLOAD_STEPS = 200
 
 interface ImportOptions extends ConnectionOptions {
   client?: string
+  dataset?: string
   errors?: string
 }
 
@@ -30,7 +31,8 @@ type Job = paths['/api/jobs/{id}']['get']['responses'][200]['content']['applicat
 export function importCommand(): Command {
   const command = new Command('import')
     .description('upload a file and follow its import; refused rows are told, and no failure of the command')
-    .argument('<file>', 'CSV of the dataset "customers"')
+    .argument('<file>', 'CSV with a header')
+    .option('--dataset <name>', 'what the rows are', 'customers')
     .option('--errors <file>', 'where to save the refused rows, as CSV')
     .option('--client <krn>', 'client of the development token')
   return addConnectionOptions(command).action(importFile)
@@ -39,7 +41,7 @@ export function importCommand(): Command {
 async function importFile(path: string, options: ImportOptions): Promise<void> {
   const connection = openConnection(options, options.client)
   const request = createRequest(connection)
-  const jobId = await upload(request, path)
+  const jobId = await upload(request, path, options.dataset)
   console.log(`Job ${jobId}. It goes on without this command, which can be taken up again with:`)
   console.log(`  npx pebbles watch --job ${jobId}`)
   await follow(connection, jobId, basename(path))
@@ -54,16 +56,17 @@ async function importFile(path: string, options: ImportOptions): Promise<void> {
   }
 }
 
-async function upload(request: Request, path: string): Promise<string> {
+async function upload(request: Request, path: string, dataset?: string): Promise<string> {
   const lines = createLiveLines()
   let shownBytes = 0
   try {
-    return await uploadFile(request, path, (sentBytes, sizeBytes) => {
+    const onSent = (sentBytes: number, sizeBytes: number) => {
       if (sentBytes - shownBytes < sizeBytes / UPLOAD_STEPS && sentBytes < sizeBytes) return
       shownBytes = sentBytes
       const line = `${formatBar(sentBytes, sizeBytes, { unit: 'bytes' })}  uploading ${printable(basename(path))}`
       lines.show('upload', line, { isFinal: sentBytes === sizeBytes })
-    })
+    }
+    return await uploadFile(request, path, onSent, dataset)
   } finally {
     lines.end()
   }

@@ -8,6 +8,7 @@ import type { Request } from './connection.ts'
  * Sends a file as the field `file` of a multipart form, streamed from the disk.
  *
  * @param onSent hears how many bytes have gone to the network, and how many there are; a little ahead of the service
+ * @param dataset what the rows are; the built-in one when not given
  * @returns the id of the job that imports it
  * @throws PebblesError when the file cannot be read, or the service refuses it
  */
@@ -15,9 +16,11 @@ export async function uploadFile(
   request: Request,
   path: string,
   onSent: (sentBytes: number, sizeBytes: number) => void,
+  dataset?: string,
 ): Promise<string> {
   const sizeBytes = await sizeOf(path)
-  const response = await request('/api/jobs/upload', async () => {
+  const query = dataset === undefined ? '' : `?dataset=${encodeURIComponent(dataset)}`
+  const response = await request(`/api/jobs/upload${query}`, async () => {
     const form = new FormData()
     form.append('file', await openAsBlob(path), basename(path))
     // The platform writes the form; a request made from it would not tell how far it is.

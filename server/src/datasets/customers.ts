@@ -1,23 +1,16 @@
-import { type Column, type Dataset, takenReason } from './dataset.ts'
-import { emailFault } from './email.ts'
+import { compileDataset } from './compile.ts'
+import type { Declaration } from './declaration.ts'
 
-const TEXT = {
-  aliases: [],
-  sqlType: 'text',
-  fallback: null,
-  requiredReason: 'is required',
-  isCaseless: false,
-} satisfies Partial<Column>
-
-/** The built-in dataset. Beyond the rules of a single row, `email` is unique within a client whatever its case. */
-export const CUSTOMERS: Dataset = {
+/** The built-in dataset, in a table of its own that all clients share. An e-mail address is there once per client. */
+export const CUSTOMERS_DECLARATION: Declaration = {
   name: 'customers',
-  table: 'customers',
   columns: [
-    { ...TEXT, name: 'name', isRequired: true },
-    { ...TEXT, name: 'email', isRequired: true, isCaseless: true, findFault: emailFault },
-    { ...TEXT, name: 'phone', isRequired: false },
-    { ...TEXT, name: 'company', isRequired: true },
+    { name: 'name', type: 'text', required: true },
+    { name: 'email', type: 'email', required: true },
+    { name: 'phone', type: 'text' },
+    { name: 'company', type: 'text', required: true },
   ],
-  uniqueKeys: [{ columns: ['email'], takenReason }],
+  uniqueKeys: [{ columns: ['email'] }],
 }
+
+export const CUSTOMERS = compileDataset(CUSTOMERS_DECLARATION, 'customers')

@@ -16,14 +16,14 @@ export type HeaderFault =
 
 /**
  * Finds the columns of a dataset in a header: without regard to case and surrounding space, in any order, among any
- * others.
+ * others. Where a header has several names of one column, its own comes first, then the aliases in their order.
  */
 export function bindHeader(dataset: Dataset, header: readonly string[]): Binding | HeaderFault {
   const names = headerNames(header)
   const keys = names.map(columnKey)
   const indexes = dataset.columns.map(({ name, aliases }) => {
-    const known = [name, ...aliases]
-    return keys.findIndex((key) => known.includes(key))
+    const known = [name, ...aliases].find((key) => keys.includes(key))
+    return known === undefined ? -1 : keys.indexOf(known)
   })
   if (indexes.every((index) => index === -1)) {
     const wanted = dataset.columns.map(({ name }) => name).join(', ')

@@ -15,7 +15,9 @@ export function checkRow({ dataset, indexes, names }: Binding, cells: readonly s
   let isCut = false
   for (let at = 0; at < columns.length; at++) {
     const column = columns[at]!
-    const value = (cells[indexes[at]!] ?? '').trim()
+    const index = indexes[at]!
+    // Not `cells[-1]`, which is looked up by name and not by place.
+    const value = index < 0 ? '' : (cells[index] ?? '').trim()
     const reason = value === '' ? blankFault(column) : (nulFault(value) ?? column.findFault?.(value))
     if (reason) {
       if (indexes[at]! >= cells.length) isCut = true

@@ -14,6 +14,8 @@ export interface NewJob {
   email: string
   filename: string
   dataset: string
+  /** Version of its declaration that the file is checked against; 0, the default, for what is built in. */
+  datasetVersion?: number
   objectName: string
   sizeBytes: number
   sha256: string
@@ -100,7 +102,7 @@ async function findEarlier(tx: ClientBase, { id, idempotency }: NewJob): Promise
   if (found.idempotency_fingerprint !== (idempotency?.fingerprint ?? null)) {
     throw new PebblesError(
       'idempotency_mismatch',
-      'This Idempotency-Key was sent before with another file or another filename.',
+      'This Idempotency-Key was sent before with another file, filename or dataset.',
     )
   }
   const recordId = recordIdOf(found.client_krn, found.ledger_filename)
@@ -111,8 +113,8 @@ async function insertJob(tx: ClientBase, job: NewJob, name: LedgerName): Promise
   await tx.query({
     name: 'insert-job',
     text: `INSERT INTO jobs (id, client_krn, email, filename, ledger_filename, ledger_number, dataset, object_name,
-                             size_bytes, sha256, status, idempotency_id, idempotency_fingerprint)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12)`,
+                             size_bytes, sha256, status, idempotency_id, idempotency_fingerprint, dataset_version)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13)`,
     values: [
       job.id,
       job.clientKrn,
@@ -126,6 +128,7 @@ async function insertJob(tx: ClientBase, job: NewJob, name: LedgerName): Promise
       job.sha256,
       job.idempotency?.id ?? null,
       job.idempotency?.fingerprint ?? null,
+      job.datasetVersion ?? 0,
     ],
   })
 }

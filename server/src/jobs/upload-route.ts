@@ -1,11 +1,14 @@
 import type { FastifyRequest } from 'fastify'
+import type { Pool } from 'pg'
 import Type from 'typebox'
 import { v7 as uuidv7 } from 'uuid'
 import { CUSTOMERS } from '../datasets/customers.ts'
+import { findDeclaration, type StoredDataset } from '../datasets/store-postgres.ts'
 import { digest } from '../platform/digest.ts'
 import type { App } from '../platform/http/app.ts'
 import { idempotencyKeyOf } from '../platform/http/idempotency.ts'
 import { problems } from '../platform/http/problem.ts'
+import { invalidRequest, validatorCompiler } from '../platform/http/validation.ts'
 import type { Caller } from './caller.ts'
 import { type Creation, createJob, isJobInDoubt, type NewJob } from './create-postgres.ts'
 import type { JobRoutes } from './routes.ts'
@@ -26,6 +29,16 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
         description:
           'One CSV in the field `file` of a multipart form. It is imported in the background. With an `Idempotency-Key` the same file makes one job, however often it is sent.',
         tags: ['jobs'],
+        querystring: Type.Object({
+          dataset: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 100,
+              default: CUSTOMERS.name,
+              description: 'What the rows are: a name from `GET /api/datasets`.',
+            }),
+          ),
+        }),
         consumes: ['multipart/form-data'],
         body: Type.Object({ file: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }) }),
         response: {
@@ -33,8 +46,10 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
           ...problems(400, 401, 403, 413, 415, 422, 503),
         },
       },
-      // The schema is for readers: a body that is in no memory as a whole is checked as it comes.
-      validatorCompiler: () => () => true,
+      // The schema of the body is for readers: what is in no memory as a whole is checked as it comes.
+      validatorCompiler: (route) => (route.httpPart === 'body' ? () => true : validatorCompiler(route)),
+      // A wrong query is told below, where the rest of the file is drained.
+      attachValidation: true,
     },
     async (request, reply) => {
       const caller = access.callerOf(request)
@@ -42,8 +57,10 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
       const id = uuidv7()
       const objectName = uploadName(id)
       try {
+        if (request.validationError) throw request.validationError
+        const dataset = await requireDataset(pool, caller, request.query.dataset)
         const file = await receiveFile(request, objects, { objectName, maxBytes: maxUploadBytes })
-        const creation = await keepAsJob(file, toNewJob(id, objectName, caller, file, key))
+        const creation = await keepAsJob(file, toNewJob(id, objectName, caller, file, dataset, key))
         if (creation.isReplay) reply.header('idempotency-replayed', 'true')
         else onCreated(creation)
         reply.header('location', `/api/jobs/${creation.jobId}`)
@@ -76,27 +93,37 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
   }
 }
 
+/** Looked up before the file is read: nobody should send five gigabytes to learn of a typing mistake. */
+async function requireDataset(pool: Pool, { clientKrn }: Caller, name = CUSTOMERS.name) {
+  const found = await findDeclaration(pool, clientKrn, name)
+  if (!found) throw invalidRequest([{ field: 'dataset', message: 'is not a dataset of this client' }])
+  return found
+}
+
 function toNewJob(
   id: string,
   objectName: string,
   { clientKrn, email }: Caller,
   { filename, staged }: UploadedFile,
+  { declaration, version }: StoredDataset,
   key: string | undefined,
 ): NewJob {
   const { sizeBytes, sha256 } = staged
+  const dataset = declaration.name
   return {
     id,
     clientKrn,
     email,
     filename,
-    dataset: CUSTOMERS.name,
+    dataset,
+    datasetVersion: version,
     objectName,
     sizeBytes,
     sha256,
     idempotency:
       key === undefined
         ? undefined
-        : { id: digest('upload', clientKrn, email, key), fingerprint: digest(sha256, filename) },
+        : { id: digest('upload', clientKrn, email, key), fingerprint: digest(sha256, filename, dataset) },
   }
 }
 

@@ -1,6 +1,7 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Config } from '../config.ts'
+import { registerDatasetRoutes } from '../datasets/routes.ts'
 import { createJobAccess } from '../jobs/caller.ts'
 import { createJobLiveHub } from '../jobs/live.ts'
 import { showProgress } from '../jobs/read-model.ts'
@@ -90,9 +91,11 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
       streams,
     })
   })
+  const access = createJobAccess(auth, config.auth === 'dev')
+  registerDatasetRoutes(app, { access, pool: database.pool })
   await app.register(async (scope) => {
     await registerJobRoutes(scope as unknown as App, {
-      access: createJobAccess(auth, config.auth === 'dev'),
+      access,
       pool: database.pool,
       objects,
       queue,

@@ -76,4 +76,10 @@ describe('pebbles import', () => {
     const folder = await runCommand(['import', dir], env)
     assert.match(folder.stderr, /is not a file/)
   })
+
+  test('F10 a dataset that is not there is told before anything is imported', async () => {
+    const { code, stderr } = await importText('none.csv', 'a\n1\n', '--dataset', 'no such')
+    assert.equal(code, 1)
+    assert.match(stderr, /dataset: is not a dataset of this client/)
+  })
 })

@@ -9,6 +9,8 @@ export interface UploadOptions {
   field?: string
   token?: string | null
   headers?: Record<string, string>
+  /** Such as `?dataset=products`. */
+  query?: string
 }
 
 /** Uploads one file as a browser's form does. Without a token unless one is given. */
@@ -27,9 +29,9 @@ export function upload(
 export async function send(
   server: TestServer,
   body: NonNullable<RequestInit['body']>,
-  { token, headers }: Pick<UploadOptions, 'token' | 'headers'> = {},
+  { token, headers, query = '' }: Pick<UploadOptions, 'token' | 'headers' | 'query'> = {},
 ): Promise<Answer> {
-  const response = await fetch(`${server.url}/api/jobs/upload`, {
+  const response = await fetch(`${server.url}/api/jobs/upload${query}`, {
     method: 'POST',
     headers: { ...headers, ...(token && { authorization: `Bearer ${token}` }) },
     body,
