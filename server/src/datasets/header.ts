@@ -32,7 +32,8 @@ export function bindHeader(dataset: Dataset, header: readonly string[]): Binding
       message: `The first row is not a header: it has none of the columns ${wanted}.`,
     }
   }
-  const duplicate = names.find((_name, index) => keys.indexOf(keys[index]!) !== index)
+  const seen = new Set<string>()
+  const duplicate = names.find((_name, index) => seen.has(keys[index]!) || !seen.add(keys[index]!))
   if (duplicate !== undefined) {
     return { code: 'duplicate_header', message: `The header has the column ${shorten(duplicate)} twice.` }
   }

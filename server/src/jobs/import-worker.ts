@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
-import { CUSTOMERS } from '../datasets/customers.ts'
 import { createInserter } from '../datasets/insert-postgres.ts'
+import { findDataset } from '../datasets/store-postgres.ts'
 import { PebblesError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { ObjectStore } from '../platform/objects/objects.ts'
@@ -149,11 +149,15 @@ async function importFile(
 ): Promise<void> {
   let job = claimed
   const { id, clientKrn, objectName, checkpoint, dialect, totalRows } = claimed
-  const inserter = createInserter(CUSTOMERS, { jobId: id, clientKrn })
+  const found = await fromDatabase(findDataset(pool, clientKrn, claimed.dataset, claimed.datasetVersion))
+  if (!found) throw new PebblesError('internal', `The dataset of job ${id} is not there.`)
+  const { dataset, declaration, table } = found
+  const inserter = createInserter(dataset, { jobId: id, clientKrn })
   const request: ReadRequest = {
     location: objects.location,
     objectName,
     job: { id, clientKrn },
+    dataset: { declaration, table },
     encoding: dialect?.encoding,
     isCounted: totalRows !== null,
     checkpoint,

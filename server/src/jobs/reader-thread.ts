@@ -4,7 +4,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { parentPort } from 'node:worker_threads'
-import { CUSTOMERS } from '../datasets/customers.ts'
+import { compileDataset } from '../datasets/compile.ts'
 import { type Binding, bindHeader } from '../datasets/header.ts'
 import { isMissingObject, type ObjectStore } from '../platform/objects/objects.ts'
 import { openObjects } from '../platform/objects/open.ts'
@@ -87,19 +87,19 @@ async function read(request: ReadRequest, signal: AbortSignal): Promise<void> {
 /** Head, dialect and the columns of the dataset in it; counts the rows where that was not done before. */
 async function understand(
   objects: ObjectStore,
-  { objectName, isCounted, encoding }: ReadRequest,
+  { objectName, isCounted, encoding, dataset }: ReadRequest,
   signal: AbortSignal,
 ): Promise<{ head: Head; binding: Binding; dialect: Dialect; rows?: number }> {
   let head = await readHead(objects, objectName, encoding)
-  if (isCounted) return { head, ...bind(head) }
+  if (isCounted) return { head, ...bind(head, dataset) }
   // Faults of the header are told before all of a large file was read, unless reading it decides what the header says.
-  const early = canBind(head) ? bind(head) : undefined
+  const early = canBind(head) ? bind(head, dataset) : undefined
   const source = readUtf8(objects, objectName, { ...head, start: head.dataStart.byteOffset, signal })
   const { rows, isWindows1252 } = await scanRows(source, head)
   signal.throwIfAborted()
-  if (!isWindows1252 || head.isEncodingTold) return { head, rows, ...(early ?? bind(head)) }
+  if (!isWindows1252 || head.isEncodingTold) return { head, rows, ...(early ?? bind(head, dataset)) }
   head = await readHead(objects, objectName, 'windows-1252')
-  return { head, rows, ...bind(head) }
+  return { head, rows, ...bind(head, dataset) }
 }
 
 function canBind(head: Head): boolean {
@@ -112,9 +112,12 @@ function canBind(head: Head): boolean {
   }
 }
 
-function bind(head: Head): { binding: Binding; dialect: Dialect } {
+function bind(
+  head: Head,
+  { declaration, table }: ReadRequest['dataset'],
+): { binding: Binding; dialect: Dialect } {
   const header = headerCells(head)
-  const binding = bindHeader(CUSTOMERS, header)
+  const binding = bindHeader(compileDataset(declaration, table), header)
   if ('code' in binding) throw new FileFault(binding.code, binding.message)
   const { encoding, delimiter, quote } = head
   return { binding, dialect: { encoding, delimiter, quote, header } }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import type { Declaration } from '../datasets/declaration.ts'
 import type { ObjectLocation } from '../platform/objects/objects.ts'
 import { FileFault, type FileFaultCode } from './csv/file-fault.ts'
 import type { Checkpoint, Dialect, Encoding } from './job.ts'
@@ -10,6 +11,8 @@ export interface ReadRequest {
   location: ObjectLocation
   objectName: string
   job: { id: string; clientKrn: string }
+  /** For `compileDataset`. */
+  dataset: { declaration: Declaration; table: string }
   /** As it was found out before, where that was done. */
   encoding: Encoding | undefined
   isCounted: boolean

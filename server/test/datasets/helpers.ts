@@ -10,7 +10,7 @@ import type { Column } from '../../src/datasets/dataset.ts'
 import type { ColumnDeclaration, Declaration } from '../../src/datasets/declaration.ts'
 import { checkDeclaration } from '../../src/datasets/declaration-faults.ts'
 import type { FoundDataset } from '../../src/datasets/store-postgres.ts'
-import { copyLines } from '../../src/platform/postgres/copy.ts'
+import { createCopyWriter } from '../../src/platform/postgres/copy.ts'
 
 const EXAMPLES = new URL('../../../examples/', import.meta.url)
 
@@ -55,11 +55,16 @@ export async function copyRows(
     ...dataset.columns.map(({ name }) => `"${name}"`),
   ]
   const job = uuidv7()
-  const lines = rows.map((values, index) => [uuidv7(), job, clientKrn, String(index + 2), ...values])
+  const writer = createCopyWriter()
+  for (const [index, values] of rows.entries()) {
+    writer.text(uuidv7())
+    for (const value of [job, clientKrn, String(index + 2), ...values]) writer.cell(value)
+    writer.endRow()
+  }
   const client = await pool.connect()
   try {
     const stream = client.query(copyFrom(`COPY "${table}" (${names.join(', ')}) FROM STDIN`))
-    await pipeline(Readable.from(copyLines(lines)), stream)
+    await pipeline(Readable.from([writer.lines().bytes]), stream)
   } finally {
     client.release()
   }
