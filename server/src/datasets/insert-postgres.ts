@@ -1,10 +1,8 @@
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { type ClientBase, escapeIdentifier } from 'pg'
-import { from as copyFrom } from 'pg-copy-streams'
 import { digest } from '../platform/digest.ts'
 import { PebblesError } from '../platform/errors.ts'
 import type { CopyLines } from '../platform/postgres/copy.ts'
+import { copyIn } from '../platform/postgres/copy-in.ts'
 import { sqlState } from '../platform/postgres/database.ts'
 import type { Dataset, Fault } from './dataset.ts'
 
@@ -66,8 +64,8 @@ export function createInserter(dataset: Dataset, { jobId, clientKrn }: Origin): 
     const staged = isFresh ? [suspect] : [fresh, suspect]
     if ([...staged, lookups].every(({ count }) => count === 0)) return []
     await tx.query(sql.createStage)
-    for (const lines of staged) await copy(tx, sql.stageRows, lines)
-    await copy(tx, sql.stageLookups, lookups)
+    for (const lines of staged) await copyIn(tx, sql.stageRows, lines)
+    await copyIn(tx, sql.stageLookups, lookups)
     const { rowCount: inserted } = await tx.query(sql.insertStaged)
     // A statement of its own, which sees what the one before inserted.
     const found = sql.findConflicts ? (await tx.query(sql.findConflicts, [jobId, clientKrn])).rows : []
@@ -83,7 +81,7 @@ export function createInserter(dataset: Dataset, { jobId, clientKrn }: Origin): 
     if (lines.count === 0) return true
     await tx.query('SAVEPOINT fresh')
     try {
-      await copy(tx, sql.copyRows, lines)
+      await copyIn(tx, sql.copyRows, lines)
       return true
     } catch (error) {
       const state = sqlState(error)
@@ -102,18 +100,6 @@ export function createInserter(dataset: Dataset, { jobId, clientKrn }: Origin): 
     takeTurn: (tx) => tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 1))', [turn]),
     insert,
   }
-}
-
-async function copy(tx: ClientBase, statement: string, { count, bytes }: CopyLines): Promise<void> {
-  if (count === 0) return
-  // Not `.pipe()`: a source that fails would leave the connection waiting for ever.
-  await pipeline(Readable.from(chunksOf(bytes)), tx.query(copyFrom(statement)))
-}
-
-const CHUNK_BYTES = 128 * 1024
-
-function* chunksOf(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES)
 }
 
 /** Row number and job of the row that has a key already, for each staged row that is not that row itself. */

@@ -1,6 +1,6 @@
 import type { ClientBase, Pool } from 'pg'
 import type { Inserter } from '../datasets/insert-postgres.ts'
-import { booleanArray, byteaArray, numberArray, textArray } from '../platform/postgres/arrays.ts'
+import { copyIn } from '../platform/postgres/copy-in.ts'
 import { inTransaction } from '../platform/postgres/database.ts'
 import { LEASE_MS, leaseLost } from './claim-postgres.ts'
 import {
@@ -8,12 +8,12 @@ import {
   type ClaimedJob,
   type Dialect,
   type JobEvent,
-  type Reject,
   statusAfter,
   statusesBefore,
 } from './job.ts'
 import { reportToLedger } from './ledger-report.ts'
-import { collectRejects, type PreparedBatch } from './prepared-batch.ts'
+import { collectRefused, type PreparedBatch } from './prepared-batch.ts'
+import { COPY_REJECTS, rejectLines } from './reject-lines.ts'
 import { CLAIM_COLUMNS, toClaimedJob } from './sql-jobs.ts'
 
 /** What a transaction of a worker left behind. */
@@ -37,22 +37,22 @@ export function commitBatch(
   return inTransaction(pool, async (tx) => {
     await inserter.takeTurn(tx)
     await requireHold(tx, job)
-    const rejects = collectRejects(batch, await inserter.insert(tx, batch.lines))
-    await insertRejects(tx, job.id, rejects)
+    const refused = collectRefused(batch.faulty, await inserter.insert(tx, batch.lines))
+    await copyIn(tx, COPY_REJECTS, rejectLines(job.id, refused, batch.source))
     const rows = batch.source.rowNumbers.length
-    const failed = rejects.length
+    const failed = refused.length
     const total = batch.isLast ? job.processedRows + rows : job.totalRows
     const recordId = await reportToLedger(tx, job, {
       done: rows - failed,
       failed,
       total,
       isLast: batch.isLast,
-      errors: rejects.map(({ rowNumber, message }) => ({ line: rowNumber, message })),
+      errors: refused.map(({ rowNumber, message }) => ({ line: rowNumber, message })),
     })
     const progress = {
       done: rows - failed,
       failed,
-      duplicates: rejects.filter(({ isDuplicate }) => isDuplicate).length,
+      duplicates: refused.filter(({ isDuplicate }) => isDuplicate).length,
       checkpoint: batch.checkpoint,
     }
     const next = await (batch.isLast ? completeJob : advanceJob)(tx, job, progress)
@@ -81,22 +81,6 @@ export function failJob(pool: Pool, job: ClaimedJob, reason: string): Promise<Co
     const report = { done: 0, failed: 0, total: null, isLast: true, errors }
     const recordId = await reportToLedger(tx, job, report)
     return { job: await markFailed(tx, job, reason), recordId }
-  })
-}
-
-async function insertRejects(tx: ClientBase, jobId: string, rejects: readonly Reject[]): Promise<void> {
-  if (rejects.length === 0) return
-  await tx.query({
-    name: 'insert-rejects',
-    text: `INSERT INTO job_rejects (job_id, row_number, message, raw, is_duplicate)
-           SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::bytea[], $5::boolean[])`,
-    values: [
-      jobId,
-      numberArray(rejects.map(({ rowNumber }) => rowNumber)),
-      textArray(rejects.map(({ message }) => message)),
-      byteaArray(rejects.map(({ raw }) => raw)),
-      booleanArray(rejects.map(({ isDuplicate }) => isDuplicate)),
-    ],
   })
 }
 

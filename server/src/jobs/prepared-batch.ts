@@ -1,6 +1,6 @@
 import { type Fault, faultMessage } from '../datasets/dataset.ts'
 import type { Conflict, Rows } from '../datasets/insert-postgres.ts'
-import type { Checkpoint, Reject } from './job.ts'
+import type { Checkpoint } from './job.ts'
 
 /** A row that is refused for what it is, whatever the database knows. */
 export interface FaultyRow {
@@ -49,16 +49,20 @@ export interface RowSource {
   ends: Uint32Array
 }
 
-/** The refused rows of a batch in the order of the file, all reasons of each in one message. */
-export function collectRejects(
-  { faulty, source }: Pick<PreparedBatch, 'faulty' | 'source'>,
-  conflicts: readonly Conflict[],
-): Reject[] {
+/** A row of a batch that is refused, every reason in one message. */
+export interface RefusedRow {
+  rowNumber: number
+  message: string
+  /** It would have been stored, were it not there already. */
+  isDuplicate: boolean
+}
+
+/** The refused rows of a batch, in the order of the file. */
+export function collectRefused(faulty: readonly FaultyRow[], conflicts: readonly Conflict[]): RefusedRow[] {
   const faults = new Map(faulty.map((row) => [row.rowNumber, row.faults]))
   const duplicates = new Set<number>()
   for (const { rowNumber, fault } of conflicts) {
     const own = faults.get(rowNumber)
-    // One that would have been stored, were it not there already.
     if (!own) duplicates.add(rowNumber)
     faults.set(rowNumber, [...(own ?? []), fault])
   }
@@ -67,26 +71,6 @@ export function collectRejects(
     .map(([rowNumber, reasons]) => ({
       rowNumber,
       message: faultMessage(reasons),
-      raw: rawRow(source, rowNumber),
       isDuplicate: duplicates.has(rowNumber),
     }))
-}
-
-/** The bytes of a row, as they stood in the file. */
-export function rawRow({ bytes, rowNumbers, ends }: RowSource, rowNumber: number): Buffer {
-  const at = placeOf(rowNumbers, rowNumber)
-  const start = at === 0 ? 0 : ends[at - 1]!
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, ends[at]! - start)
-}
-
-/** Row numbers ascend. */
-function placeOf(rowNumbers: Float64Array, rowNumber: number): number {
-  let low = 0
-  let high = rowNumbers.length - 1
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (rowNumbers[middle]! < rowNumber) low = middle + 1
-    else high = middle
-  }
-  return low
 }

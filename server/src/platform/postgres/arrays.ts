@@ -20,8 +20,3 @@ const SPECIAL = /["\\]/g
 export function textArray(values: readonly (string | null)[]): string {
   return `{${values.map((value) => (value === null ? 'NULL' : `"${value.replace(SPECIAL, '\\$&')}"`)).join()}}`
 }
-
-/** Bytes in PostgreSQL's hexadecimal form, which in an array needs its backslash doubled. */
-export function byteaArray(values: readonly Buffer[]): string {
-  return `{${values.map((value) => `"\\\\x${value.toString('hex')}"`).join()}}`
-}
