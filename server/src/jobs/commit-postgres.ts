@@ -157,7 +157,7 @@ async function setTotal(
     name: 'set-total',
     text: `UPDATE jobs
            SET status = $6, total_rows = $7, dialect = $9, lease_until = now() + $8 * interval '1 ms', sequence = sequence + 1
-           WHERE ${IS_HELD} AND total_rows IS NULL
+           WHERE ${IS_HELD} AND (total_rows IS NULL OR dialect IS NULL)
            RETURNING ${CLAIM_COLUMNS}`,
     values: [...held(job, 'advance'), total, LEASE_MS, dialect],
   })

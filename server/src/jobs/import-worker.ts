@@ -159,7 +159,7 @@ async function importFile(
     job: { id, clientKrn },
     dataset: { declaration, table },
     encoding: dialect?.encoding,
-    isCounted: totalRows !== null,
+    isCounted: totalRows !== null && dialect !== null,
     checkpoint,
     maxRows: batchRows,
   }

@@ -123,6 +123,7 @@ function createInbox(worker: Worker) {
   const messages: FromReader[] = []
   let failure: { error: unknown } | undefined
   let isSettled = false
+  let isGone = false
   let wake = () => {}
 
   const onMessage = (message: FromReader) => {
@@ -134,7 +135,10 @@ function createInbox(worker: Worker) {
     failure ??= { error }
     wake()
   }
-  const onExit = (code: number) => fail(new Error(`the reading thread ended with code ${code}`))
+  const onExit = (code: number) => {
+    isGone = true
+    fail(new Error(`the reading thread ended with code ${code}`))
+  }
   worker.on('message', onMessage).on('error', fail).on('exit', onExit)
 
   return {
@@ -152,8 +156,8 @@ function createInbox(worker: Worker) {
     async settled(atMostMs: number): Promise<boolean> {
       const signal = AbortSignal.timeout(atMostMs)
       try {
-        while (!isSettled) await once(worker, 'message', { signal })
-        return true
+        while (!isSettled && !isGone) await once(worker, 'message', { signal })
+        return isSettled
       } catch {
         return false
       }
