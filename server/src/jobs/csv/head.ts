@@ -45,8 +45,9 @@ export async function readHead(files: Files, name: string, known?: Encoding): Pr
   let head: Head | undefined
   const cutter = createRowCutter({ delimiter, quote }, from, {
     onRow(header, rowNumber, byteOffset, byteLength) {
+      if (head) return
       if (byteLength > MAX_ROW_BYTES) throw headerTooLong(rowNumber)
-      head ??= { encoding, isEncodingTold, delimiter, quote, header, dataStart: { byteOffset, rowNumber } }
+      head = { encoding, isEncodingTold, delimiter, quote, header, dataStart: { byteOffset, rowNumber } }
     },
     onUnclosedQuote(rowNumber) {
       if (!head) throw unclosedQuote(rowNumber)

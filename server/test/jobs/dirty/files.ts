@@ -190,6 +190,18 @@ const SHAPES: DirtyFile[] = [
     rows: [`2|L|fits@example.com||${'c'.repeat(MiB - 20)}`, '4|Bob|bob@example.com|2|Bits'],
     errors: ['3 row: is longer than 1 MiB (it has 1,048,577 bytes); only its first 1 MiB is kept'],
   },
+  {
+    what: 'such rows that end with CRLF, quotes and delimiters in them',
+    content: [
+      HEAD,
+      `${rowOf(MiB - 2, 'fits@example.com').replace(',,', ',,"')}"`,
+      `${rowOf(MiB, 'more@example.com').replace(',,', ',,"\n,""')}"`,
+      ANN,
+      '',
+    ].join('\r\n'),
+    rows: [`2|L|fits@example.com||${'c'.repeat(MiB - 22)}`, '4|Ann|ann@example.com|1|Acme'],
+    errors: ['3 row: is longer than 1 MiB (it has 1,048,582 bytes); only its first 1 MiB is kept'],
+  },
 ]
 
 const ENCODINGS: DirtyFile[] = [
