@@ -67,7 +67,8 @@ export async function readHead(files: Files, name: string, known?: Encoding): Pr
 export function headerCells(head: Head): string[] {
   const text = decodeText(head.header)
   if (text === undefined) throw headerNotText(firstBadByte(head.header))
-  const cells = splitCells(text, head)
+  // Kept with the job, and PostgreSQL has no place for NUL characters.
+  const cells = splitCells(text.replaceAll('\0', '\ufffd'), head)
   if (cells.length > MAX_COLUMNS) throw tooManyColumns(cells.length)
   return cells
 }

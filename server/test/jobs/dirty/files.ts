@@ -173,6 +173,12 @@ const SHAPES: DirtyFile[] = [
   { what: 'nothing but spaces', content: '   ', fault: 'The file is empty.' },
   { what: 'a single CR', content: '\r', fault: 'The file is empty.' },
   {
+    what: 'a NUL in the name of a column, which PostgreSQL cannot store',
+    content: `${HEAD},no\0te\n${ANN},x\nBob,bob,,,y\n`,
+    rows: [ANN_IN_2],
+    errors: ['3 email: is not a valid e-mail address; company: is required'],
+  },
+  {
     what: 'blank and odd names of columns',
     content: `name,,email,constructor,__proto__,company,\nAnn,1,ann@example.com,2,3,Acme,4\n,1,b@example.com,,,,\n`,
     rows: ['2|Ann|ann@example.com||Acme'],
