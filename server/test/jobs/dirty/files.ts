@@ -330,6 +330,13 @@ const CELLS: DirtyFile[] = [
     ],
   },
   {
+    // JavaScript, PostgreSQL and Unicode tell upper and lower case of these apart in different ways.
+    what: 'e-mails whose case languages disagree on',
+    content: `${HEAD}\nA,i\u0307x@example.com,,C\nB,\u0130x@example.com,,C\nC,ix@example.com,,C\nD,IX@example.com,,C\n`,
+    rows: ['2|A|i\u0307x@example.com||C', '3|B|\u0130x@example.com||C'],
+    errors: ['4 email: already used in row 3', '5 email: already used in row 3'],
+  },
+  {
     what: 'cells that a spreadsheet would run',
     content: `${HEAD}\n=1+1,a@example.com,+49 30,@SUM(A1)\n-2,b@example.com,-1,"=HYPERLINK(""http://x"")"\n`,
     rows: ['2|=1+1|a@example.com|+49 30|@SUM(A1)', '3|-2|b@example.com|-1|=HYPERLINK("http://x")'],
