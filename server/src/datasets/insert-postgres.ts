@@ -60,8 +60,41 @@ export function createInserter(dataset: Dataset, { jobId, clientKrn }: Origin): 
   let isFresh = true
 
   async function insert(tx: ClientBase, { fresh, suspect, lookups }: Rows): Promise<Conflict[]> {
-    isFresh &&= await insertFresh(tx, fresh)
-    const staged = isFresh ? [suspect] : [fresh, suspect]
+    if (isFresh) {
+      await tx.query('SAVEPOINT fresh')
+      const conflicts = (await copyFresh(tx, fresh)) && (await insertStaged(tx, [suspect], lookups))
+      if (conflicts) return conflicts
+      await tx.query('ROLLBACK TO SAVEPOINT fresh')
+      isFresh = false
+    }
+    const conflicts = await insertStaged(tx, [fresh, suspect], lookups)
+    if (!conflicts)
+      throw new PebblesError('internal', `Rows of job ${jobId} were neither stored nor refused.`)
+    return conflicts
+  }
+
+  /** Whether all of them are in the table; else the transaction has to go back. */
+  async function copyFresh(tx: ClientBase, lines: CopyLines): Promise<boolean> {
+    try {
+      await copyIn(tx, sql.copyRows, lines)
+      return true
+    } catch (error) {
+      const state = sqlState(error)
+      if (state !== UNIQUE_VIOLATION && state !== NOT_SUPPORTED) throw error
+      return false
+    }
+  }
+
+  /**
+   * Inserts what is new, and tells the rest; `undefined` when there is more than can be told. That happens where
+   * PostgreSQL takes keys for the same that are not the same to JavaScript (`İx` and `ix`): a row that was copied before
+   * can then stand in the way of an earlier one.
+   */
+  async function insertStaged(
+    tx: ClientBase,
+    staged: CopyLines[],
+    lookups: CopyLines,
+  ): Promise<Conflict[] | undefined> {
     if ([...staged, lookups].every(({ count }) => count === 0)) return []
     await tx.query(sql.createStage)
     for (const lines of staged) await copyIn(tx, sql.stageRows, lines)
@@ -70,25 +103,8 @@ export function createInserter(dataset: Dataset, { jobId, clientKrn }: Origin): 
     // A statement of its own, which sees what the one before inserted.
     const found = sql.findConflicts ? (await tx.query(sql.findConflicts, [jobId, clientKrn])).rows : []
     const conflicting = new Set(found.filter((row) => !row.is_lookup).map((row) => row.row_number))
-    if (inserted! + conflicting.size !== staged.reduce((sum, { count }) => sum + count, 0)) {
-      throw new PebblesError('internal', `Rows of job ${jobId} were neither stored nor refused.`)
-    }
+    if (inserted! + conflicting.size !== staged.reduce((sum, { count }) => sum + count, 0)) return undefined
     return found.map((row) => ({ rowNumber: row.row_number, fault: faultOf(row.key, row.first_row) }))
-  }
-
-  /** Whether all of them are in the table; else none is. */
-  async function insertFresh(tx: ClientBase, lines: CopyLines): Promise<boolean> {
-    if (lines.count === 0) return true
-    await tx.query('SAVEPOINT fresh')
-    try {
-      await copyIn(tx, sql.copyRows, lines)
-      return true
-    } catch (error) {
-      const state = sqlState(error)
-      if (state !== UNIQUE_VIOLATION && state !== NOT_SUPPORTED) throw error
-      await tx.query('ROLLBACK TO SAVEPOINT fresh')
-      return false
-    }
   }
 
   function faultOf(key: number, firstRow: number | null): Fault {

@@ -45,8 +45,9 @@ export async function readHead(files: Files, name: string, known?: Encoding): Pr
   let head: Head | undefined
   const cutter = createRowCutter({ delimiter, quote }, from, {
     onRow(header, rowNumber, byteOffset, byteLength) {
+      if (head) return
       if (byteLength > MAX_ROW_BYTES) throw headerTooLong(rowNumber)
-      head ??= { encoding, isEncodingTold, delimiter, quote, header, dataStart: { byteOffset, rowNumber } }
+      head = { encoding, isEncodingTold, delimiter, quote, header, dataStart: { byteOffset, rowNumber } }
     },
     onUnclosedQuote(rowNumber) {
       if (!head) throw unclosedQuote(rowNumber)
@@ -66,7 +67,8 @@ export async function readHead(files: Files, name: string, known?: Encoding): Pr
 export function headerCells(head: Head): string[] {
   const text = decodeText(head.header)
   if (text === undefined) throw headerNotText(firstBadByte(head.header))
-  const cells = splitCells(text, head)
+  // Kept with the job, and PostgreSQL has no place for NUL characters.
+  const cells = splitCells(text.replaceAll('\0', '\ufffd'), head)
   if (cells.length > MAX_COLUMNS) throw tooManyColumns(cells.length)
   return cells
 }
