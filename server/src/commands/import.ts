@@ -49,7 +49,7 @@ async function importFile(path: string, options: ImportOptions): Promise<void> {
   if (job.failedCount > 0) await tellErrors(request, connection, job, options.errors)
   else if (options.errors) console.log(`No row was refused: ${options.errors} was not written.`)
   if (job.status !== 'completed') {
-    const how = job.status === 'failed' ? 'failed' : `is ${job.status}`
+    const how = { failed: 'failed', cancelled: 'was cancelled' }[job.status as string] ?? `is ${job.status}`
     throw new PebblesError('invalid_request', `The import ${how}. ${printable(job.error ?? '')}`.trim())
   }
 }

@@ -3,8 +3,9 @@ import { insertCustomers } from '../datasets/customers-postgres.ts'
 import type { Binding } from '../datasets/header.ts'
 import { booleanArray, byteaArray, numberArray, textArray } from '../platform/postgres/arrays.ts'
 import { inTransaction } from '../platform/postgres/database.ts'
-import { type Batch, collectRejects, stageCustomers } from './batch.ts'
+import { type Batch, collectCorrections, collectRejects, stageCustomers } from './batch.ts'
 import { LEASE_MS, leaseLost } from './claim-postgres.ts'
+import { type CorrectedParent, correctParent } from './correct-parent.ts'
 import {
   type Checkpoint,
   type ClaimedJob,
@@ -22,6 +23,8 @@ export interface Committed {
   job: ClaimedJob
   /** The record in the ledger that changed with it. */
   recordId: string
+  /** The job that this one corrects, and its record, when they changed with it. */
+  parent?: CorrectedParent | undefined
 }
 
 /**
@@ -37,10 +40,12 @@ export function commitBatch(
 ): Promise<Committed> {
   return inTransaction(pool, async (tx) => {
     const origin = { jobId: job.id, clientKrn: job.clientKrn }
-    const conflicts = await insertCustomers(tx, origin, stageCustomers(batch))
+    const conflicts = await insertCustomers(tx, origin, stageCustomers(batch, job.id))
     const rejects = collectRejects(batch, conflicts, job.dialect?.delimiter ?? ',')
     await insertRejects(tx, job.id, rejects)
+    const parent = await correctParent(tx, job, collectCorrections(batch, rejects))
     const failed = rejects.length
+    const duplicates = rejects.filter(({ isDuplicate }) => isDuplicate).length
     const done = batch.rows.length - failed
     const total = batch.isLast ? job.processedRows + batch.rows.length : job.totalRows
     const recordId = await reportToLedger(tx, job, {
@@ -52,9 +57,9 @@ export function commitBatch(
     })
     const { checkpoint } = batch
     const next = batch.isLast
-      ? await completeJob(tx, job, { done, failed, checkpoint })
-      : await advanceJob(tx, job, { done, failed, checkpoint })
-    return { job: next, recordId }
+      ? await completeJob(tx, job, { done, failed, duplicates, checkpoint })
+      : await advanceJob(tx, job, { done, failed, duplicates, checkpoint })
+    return { job: next, recordId, parent }
   })
 }
 
@@ -101,6 +106,8 @@ async function insertRejects(tx: ClientBase, jobId: string, rejects: readonly Re
 interface Progress {
   done: number
   failed: number
+  /** Of `failed`. */
+  duplicates: number
   checkpoint: Checkpoint
 }
 
@@ -122,7 +129,7 @@ async function advanceJob(tx: ClientBase, job: ClaimedJob, progress: Progress): 
     text: `UPDATE jobs
            SET status = $6, processed_rows = processed_rows + $7 + $8, success_count = success_count + $7,
                failed_count = failed_count + $8, byte_offset = $9, row_number = $10,
-               lease_until = now() + $11 * interval '1 ms', stalled_attempts = 0, failures = 0,
+               duplicate_count = duplicate_count + $11, lease_until = now() + $12 * interval '1 ms', stalled_attempts = 0, failures = 0,
                sequence = sequence + 1
            WHERE ${IS_HELD}
            RETURNING ${CLAIM_COLUMNS}`,
@@ -137,7 +144,7 @@ async function completeJob(tx: ClientBase, job: ClaimedJob, progress: Progress):
     text: `UPDATE jobs
            SET status = $6, processed_rows = processed_rows + $7 + $8, success_count = success_count + $7,
                failed_count = failed_count + $8, byte_offset = $9, row_number = $10,
-               total_rows = processed_rows + $7 + $8, lease_until = NULL, completed_at = now(),
+               duplicate_count = duplicate_count + $11, total_rows = processed_rows + $7 + $8, lease_until = NULL, completed_at = now(),
                sequence = sequence + 1
            WHERE ${IS_HELD}
            RETURNING ${CLAIM_COLUMNS}`,
@@ -146,8 +153,8 @@ async function completeJob(tx: ClientBase, job: ClaimedJob, progress: Progress):
   return onlyJob(rows)
 }
 
-function progressValues({ done, failed, checkpoint }: Progress): number[] {
-  return [done, failed, checkpoint.byteOffset, checkpoint.rowNumber]
+function progressValues({ done, failed, duplicates, checkpoint }: Progress): number[] {
+  return [done, failed, checkpoint.byteOffset, checkpoint.rowNumber, duplicates]
 }
 
 async function setTotal(

@@ -5,6 +5,7 @@ import { databaseAway, inTransaction, isTransient, sqlState } from '../platform/
 import { recordIdOf } from '../progress/record.ts'
 import { findFreeLedgerName, type LedgerName } from './ledger-name-postgres.ts'
 import { reportToLedger } from './ledger-report.ts'
+import { requireParent } from './parent-postgres.ts'
 import type { JobQueue } from './queue.ts'
 
 /** A file that was taken in, before it is a job. */
@@ -14,6 +15,8 @@ export interface NewJob {
   email: string
   filename: string
   dataset: string
+  /** The job that it corrects. */
+  parentId?: string | undefined
   objectName: string
   sizeBytes: number
   sha256: string
@@ -80,6 +83,8 @@ const isMismatch = (error: unknown) => error instanceof PebblesError && error.co
 async function create(tx: ClientBase, queue: Pick<JobQueue, 'enqueue'>, job: NewJob): Promise<Creation> {
   const earlier = await findEarlier(tx, job)
   if (earlier) return earlier
+  const { clientKrn, parentId: parent, dataset } = job
+  if (parent !== undefined) await requireParent(tx, { clientKrn, parent, dataset }, { isLocked: true })
   const name = await findFreeLedgerName(tx, job)
   await insertJob(tx, job, name)
   const reporter = { ...job, ledgerFilename: name.filename, successCount: 0, failedCount: 0 }
@@ -110,9 +115,9 @@ async function findEarlier(tx: ClientBase, { id, idempotency }: NewJob): Promise
 async function insertJob(tx: ClientBase, job: NewJob, name: LedgerName): Promise<void> {
   await tx.query({
     name: 'insert-job',
-    text: `INSERT INTO jobs (id, client_krn, email, filename, ledger_filename, ledger_number, dataset, object_name,
+    text: `INSERT INTO jobs (id, client_krn, email, filename, ledger_filename, ledger_number, dataset, parent_id, object_name,
                              size_bytes, sha256, status, idempotency_id, idempotency_fingerprint)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12)`,
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'pending', $12, $13)`,
     values: [
       job.id,
       job.clientKrn,
@@ -121,6 +126,7 @@ async function insertJob(tx: ClientBase, job: NewJob, name: LedgerName): Promise
       name.filename,
       name.number,
       job.dataset,
+      job.parentId ?? null,
       job.objectName,
       job.sizeBytes,
       job.sha256,

@@ -1,35 +1,77 @@
 import { Readable } from 'node:stream'
 import type { Pool } from 'pg'
 import { CUSTOMERS } from '../datasets/customers.ts'
-import { csvLine } from '../platform/csv.ts'
+import { csvLine, guardFormula } from '../platform/csv.ts'
+import { ERROR, ROW_NUMBER, readCorrectedReport } from './corrected-report.ts'
 import { splitCells } from './csv/cells.ts'
 import type { Job, Reject } from './job.ts'
 import { readRejects } from './read-postgres.ts'
 
 const CHUNK = { limit: 1_000, maxBytes: 1024 * 1024 }
 
+/** All rejected rows of a job, in their order, so many at a time. */
+export async function* rejectPages(pool: Pool, jobId: string): AsyncGenerator<Reject[]> {
+  for (let after = 0; ; ) {
+    const rejects = await readRejects(pool, jobId, { after, ...CHUNK })
+    const last = rejects.at(-1)
+    if (!last) return
+    yield rejects
+    after = last.rowNumber
+  }
+}
+
 /** All rejected rows of a job, with the columns of its file; read on only as fast as they are taken. */
 export function streamErrorsCsv(pool: Pool, job: Job): Readable {
   return Readable.from(errorsCsv(pool, job), { objectMode: false })
 }
 
-async function* errorsCsv(pool: Pool, { id, dialect }: Job): AsyncGenerator<string> {
-  const header = dialect?.header ?? CUSTOMERS.columns.map(({ name }) => name)
-  yield csvLine(['rowNumber', ...header, 'error'])
-  for (let after = 0; ; ) {
-    const rejects = await readRejects(pool, id, { after, ...CHUNK })
-    const last = rejects.at(-1)
-    if (!last) return
-    yield rejects.map((reject) => errorLine(reject, dialect!.delimiter, header.length)).join('')
-    after = last.rowNumber
-  }
+/**
+ * `rowNumber,<original columns>,error`, safe to open in a spreadsheet. The same rows give the same bytes, whose hash is
+ * in the job's receipt.
+ */
+export async function* errorsCsv(pool: Pool, job: Job): AsyncGenerator<string> {
+  const report = describeReport(job)
+  yield csvLine([ROW_NUMBER, ...report.header.map(guardFormula), ERROR])
+  for await (const rejects of rejectPages(pool, job.id))
+    yield rejects.map((reject) => errorLine(report, reject)).join('')
 }
 
 /** Cells beyond the header come after the error, so that every error stands in its column. */
-function errorLine({ rowNumber, message, raw }: Reject, delimiter: string, width: number): string {
-  const cells = splitCells(raw.toString(), delimiter)
-  const row = Array.from({ length: width }, (_, index) => cells[index] ?? '')
-  return csvLine([rowNumber, ...row, message, ...cells.slice(width)])
+function errorLine({ header, read }: Report, reject: Reject): string {
+  const { rowNumber, cells } = read(reject)
+  const row = Array.from({ length: header.length }, (_, index) => guardFormula(cells[index] ?? ''))
+  const beyond = cells.slice(header.length).map(guardFormula)
+  return csvLine([rowNumber, ...row, reject.message, ...beyond])
+}
+
+interface Report {
+  header: readonly string[]
+  read(reject: Reject): { rowNumber: number | null; cells: string[] }
+}
+
+/**
+ * A correction reports like the job that it corrects: with the columns of that file and its row numbers, so that what
+ * was refused once more can be corrected once more in the same way.
+ */
+function describeReport({ parentId, dialect }: Job): Report {
+  if (!dialect) return { header: CUSTOMERS.columns.map(({ name }) => name), read: noRow }
+  const { header, delimiter } = dialect
+  const cellsOf = ({ raw }: Reject) => splitCells(raw.toString(), delimiter)
+  if (parentId === null)
+    return { header, read: (reject) => ({ rowNumber: reject.rowNumber, cells: cellsOf(reject) }) }
+  const corrected = readCorrectedReport(header)
+  return {
+    header: corrected.header,
+    read(reject) {
+      const cells = cellsOf(reject)
+      return { rowNumber: corrected.parentRow(cells), cells: corrected.dataCells(cells) }
+    },
+  }
+}
+
+/** No row can have been refused before it was known how the file is read. */
+function noRow(): never {
+  throw new Error('a row was refused before its file was read')
 }
 
 /** `Content-Disposition` for the errors of a file (RFC 6266): a plain name for all, the real one in RFC 8187. */

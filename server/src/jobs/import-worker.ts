@@ -10,18 +10,21 @@ import { databaseAway, isTransient, sqlState } from '../platform/postgres/databa
 import { readBatches } from './batch.ts'
 import { isLeaseLost, postponeJob, releaseJob, reloadClaim } from './claim-postgres.ts'
 import { type Committed, commitBatch, commitTotal, failJob } from './commit-postgres.ts'
+import { readCorrectedReport } from './corrected-report.ts'
 import { FileFault, missingFile } from './csv/file-fault.ts'
 import { type Head, readHead } from './csv/head.ts'
 import { readRecords } from './csv/records.ts'
 import { countRows } from './csv/scan.ts'
 import type { ClaimedJob } from './job.ts'
 import { keepLease, type Lease } from './lease.ts'
+import type { LeaseHints } from './lease-hints.ts'
 import type { JobHandler } from './queue.ts'
 
 export interface ImportWorkerOptions {
   pool: Pool
   objects: ObjectStore
   batchRows: number
+  hints: LeaseHints
   /** Called when a job was taken. */
   onClaimed: (job: ClaimedJob) => void
   /** Called after each commit: the job, and its record in the ledger, have changed. */
@@ -44,11 +47,11 @@ const MAX_PAUSE_MS = 300_000
  * with the database ends nothing: the attempt goes on from the checkpoint when the database is back.
  */
 export function createImportWorker(options: ImportWorkerOptions): JobHandler {
-  const { pool, log, onClaimed } = options
+  const { pool, hints, log, onClaimed } = options
   return async (job, stop) => {
     const warn = (message: string, err: Error) => log.warn({ err, jobId: job.id }, message)
     onClaimed(job)
-    using lease = keepLease(pool, job, { stop, log: warn })
+    using lease = keepLease(pool, job, { stop, hints, log: warn })
     try {
       await importPersistently(options, job, lease)
     } catch (error) {
@@ -158,7 +161,8 @@ async function importFile(
     committed(change)
   }
   const head = await readHead(objects, job.objectName)
-  const binding = bindHeader(CUSTOMERS, head.header)
+  const report = job.parentId === null ? undefined : readCorrectedReport(head.header)
+  const binding = bindHeader(CUSTOMERS, report?.header ?? head.header)
   if ('code' in binding) throw new FileFault(binding.code, binding.message)
   if (job.totalRows === null) {
     const dialect = { encoding: 'utf-8', delimiter: head.delimiter, header: head.header } as const
@@ -169,7 +173,7 @@ async function importFile(
   const from = job.checkpoint.byteOffset === 0 ? head.dataStart : job.checkpoint
   const source = addAbortSignal(signal, objects.read(job.objectName, { start: from.byteOffset }))
   const records = readRecords(source, { delimiter: head.delimiter, from })
-  for await (const batch of readBatches(records, { binding, maxRows: batchRows, from })) {
+  for await (const batch of readBatches(records, { binding, report, maxRows: batchRows, from })) {
     signal.throwIfAborted()
     await commit(commitBatch(pool, job, batch, binding))
   }

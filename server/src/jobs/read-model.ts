@@ -12,12 +12,14 @@ const MAX_SHOWN_BYTES = 4 * 1024 * 1024
 
 /** A job with its rejected rows, as it is answered. */
 function showJob(job: Job, rejects: Reject[]) {
-  const { id, filename, status, totalRows, processedRows, successCount, failedCount, error } = job
+  const { id, filename, dataset, parentId, sizeBytes, status, error } = job
+  const { totalRows, processedRows, successCount, failedCount, duplicateCount, correctedCount } = job
   const createdAt = job.createdAt.toISOString()
   const completedAt = job.completedAt?.toISOString() ?? null
   const errors = rejects.map((reject) => showReject(job, reject))
-  const counts = { totalRows, processedRows, successCount, failedCount }
-  return { id, filename, status, ...counts, errors, error, createdAt, completedAt }
+  const file = { id, filename, dataset, parentId, sizeBytes }
+  const counts = { totalRows, processedRows, successCount, failedCount, duplicateCount, correctedCount }
+  return { ...file, status, ...counts, errors, error, createdAt, completedAt }
 }
 
 /** Read as its file was: the dialect is kept with the job, the row as it stood there. */

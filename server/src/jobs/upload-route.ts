@@ -8,6 +8,7 @@ import { idempotencyKeyOf } from '../platform/http/idempotency.ts'
 import { problems } from '../platform/http/problem.ts'
 import type { Caller } from './caller.ts'
 import { type Creation, createJob, isJobInDoubt, type NewJob } from './create-postgres.ts'
+import { requireParent } from './parent-postgres.ts'
 import type { JobRoutes } from './routes.ts'
 import { receiveFile, type UploadedFile } from './upload.ts'
 import { uploadName } from './upload-name.ts'
@@ -24,13 +25,18 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
       schema: {
         summary: 'Upload a file',
         description:
-          'One CSV in the field `file` of a multipart form. It is imported in the background. With an `Idempotency-Key` the same file makes one job, however often it is sent.',
+          'One CSV in the field `file` of a multipart form. It is imported in the background. With an `Idempotency-Key` the same file makes one job, however often it is sent. With `parent` it is the corrected `errors.csv` of that job, whose rows move from failed to done as they are imported.',
         tags: ['jobs'],
         consumes: ['multipart/form-data'],
+        querystring: Type.Object({
+          parent: Type.Optional(
+            Type.String({ description: 'The ended job whose refused rows this file corrects.' }),
+          ),
+        }),
         body: Type.Object({ file: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }) }),
         response: {
           200: Type.Object({ jobId: Type.String({ format: 'uuid' }) }),
-          ...problems(400, 401, 403, 413, 415, 422, 503),
+          ...problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
         },
       },
       // The schema is for readers: a body that is in no memory as a whole is checked as it comes.
@@ -42,8 +48,9 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
       const id = uuidv7()
       const objectName = uploadName(id)
       try {
+        const parentId = await parentOf(request.query.parent, caller)
         const file = await receiveFile(request, objects, { objectName, maxBytes: maxUploadBytes })
-        const creation = await keepAsJob(file, toNewJob(id, objectName, caller, file, key))
+        const creation = await keepAsJob(file, toNewJob({ id, objectName, parentId }, caller, file, key))
         if (creation.isReplay) reply.header('idempotency-replayed', 'true')
         else onCreated(creation)
         reply.header('location', `/api/jobs/${creation.jobId}`)
@@ -54,6 +61,13 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
       }
     },
   )
+
+  /** Asked before the file is taken in, so that a wrong one is refused at once, and again when the job is made. */
+  async function parentOf(parent: unknown, { clientKrn }: Caller): Promise<string | undefined> {
+    if (parent === undefined) return undefined
+    // The route's validator lets everything pass: a parameter that is there twice is a list.
+    return requireParent(pool, { clientKrn, parent: String(parent), dataset: CUSTOMERS.name })
+  }
 
   /**
    * First the file, then the job: a job without its file could never be imported. The file is removed only when it is
@@ -77,8 +91,7 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
 }
 
 function toNewJob(
-  id: string,
-  objectName: string,
+  { id, objectName, parentId }: Pick<NewJob, 'id' | 'objectName' | 'parentId'>,
   { clientKrn, email }: Caller,
   { filename, staged }: UploadedFile,
   key: string | undefined,
@@ -90,13 +103,17 @@ function toNewJob(
     email,
     filename,
     dataset: CUSTOMERS.name,
+    parentId,
     objectName,
     sizeBytes,
     sha256,
     idempotency:
       key === undefined
         ? undefined
-        : { id: digest('upload', clientKrn, email, key), fingerprint: digest(sha256, filename) },
+        : {
+            id: digest('upload', clientKrn, email, key),
+            fingerprint: digest(sha256, filename, ...(parentId ? [parentId] : [])),
+          },
   }
 }
 

@@ -7,6 +7,7 @@ import { claimNextJob } from '../../src/jobs/claim-postgres.ts'
 import { createJob } from '../../src/jobs/create-postgres.ts'
 import { createImportWorker } from '../../src/jobs/import-worker.ts'
 import type { ClaimedJob } from '../../src/jobs/job.ts'
+import { createLeaseHints } from '../../src/jobs/lease-hints.ts'
 import type { JobHandler } from '../../src/jobs/queue.ts'
 import { uploadName } from '../../src/jobs/upload-name.ts'
 import { createLog } from '../../src/platform/log.ts'
@@ -50,6 +51,7 @@ export async function openWorker(
     pool,
     objects,
     batchRows,
+    hints: createLeaseHints(),
     onClaimed: () => {},
     onCommitted: onCommitted ?? (() => {}),
     log: createLog('silent'),
