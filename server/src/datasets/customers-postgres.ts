@@ -68,7 +68,10 @@ async function fillStage(tx: ClientBase, rows: readonly StagedCustomer[]): Promi
   await pipeline(Readable.from(copyLines(columns)), stage)
 }
 
-/** In one order for all, so that two imports of one client wait for each other instead of deadlocking. */
+/**
+ * In one order for all, so that two imports of one client wait for each other instead of deadlocking. Without a target,
+ * since a row that is there already under its own id is no fault either: the fence finds whoever does it again.
+ */
 async function insertStaged(tx: ClientBase, { jobId, clientKrn }: Origin): Promise<number> {
   const { rowCount } = await tx.query(
     `INSERT INTO customers (id, job_id, client_krn, row_number, name, email, phone, company)
@@ -76,7 +79,7 @@ async function insertStaged(tx: ClientBase, { jobId, clientKrn }: Origin): Promi
      FROM pg_temp.stage_customers
      WHERE is_valid
      ORDER BY lower(email) COLLATE "C", row_number
-     ON CONFLICT (client_krn, lower(email)) DO NOTHING`,
+     ON CONFLICT DO NOTHING`,
     [jobId, clientKrn],
   )
   return rowCount!
