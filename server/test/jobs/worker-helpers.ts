@@ -7,7 +7,7 @@ import { claimNextJob } from '../../src/jobs/claim-postgres.ts'
 import { createJob } from '../../src/jobs/create-postgres.ts'
 import { createImportWorker } from '../../src/jobs/import-worker.ts'
 import type { ClaimedJob } from '../../src/jobs/job.ts'
-import { createLeaseHints } from '../../src/jobs/lease-hints.ts'
+import { createLeaseHints, type LeaseHints } from '../../src/jobs/lease-hints.ts'
 import type { JobHandler } from '../../src/jobs/queue.ts'
 import { uploadName } from '../../src/jobs/upload-name.ts'
 import { createLog } from '../../src/platform/log.ts'
@@ -34,8 +34,16 @@ export interface WorkerBench {
 /** An import worker without a server around it, whose jobs are claimed one at a time, when a test says so. */
 export async function openWorker(
   scope: Scope,
-  { url, batchRows, onCommitted }: { url: string; batchRows: number; onCommitted?: () => void },
+  options: {
+    url: string
+    batchRows: number
+    onCommitted?: () => void
+    hints?: LeaseHints
+    /** Stands between the worker and the objects. */
+    read?: (objects: ObjectStore, ...how: Parameters<ObjectStore['read']>) => Readable
+  },
 ): Promise<WorkerBench> {
+  const { url, batchRows, onCommitted, hints = createLeaseHints(), read } = options
   const database = openDatabase({
     url,
     maxConnections: 4,
@@ -49,9 +57,9 @@ export async function openWorker(
   const pool = database.jobs
   const handle = createImportWorker({
     pool,
-    objects,
+    objects: read ? { ...objects, read: (...how) => read(objects, ...how) } : objects,
     batchRows,
-    hints: createLeaseHints(),
+    hints,
     onClaimed: () => {},
     onCommitted: onCommitted ?? (() => {}),
     log: createLog('silent'),
