@@ -101,7 +101,8 @@ describe('deleting a job', () => {
 
   test('F12 two deletions at once end both, with nothing left', async () => {
     const job = await importFile(server, mixed('twice'), { filename: 'twice.csv' })
-    const answers = await Promise.all([remove(server, job.id, '?rows=true'), remove(server, job.id)])
+    const twice = [1, 2].map(() => remove(server, job.id, '?rows=true'))
+    const answers = await Promise.all(twice)
     assert.ok(answers.every(({ status }) => status === 204 || status === 404))
     assert.ok(answers.some(({ status }) => status === 204))
     assert.deepEqual(await leftOf(job.id), { jobs: 0, rejects: 0, receipts: 0, customers: 0, files: 0 })
