@@ -20,8 +20,12 @@ import { followJob } from './watch.ts'
 /** Times that the line of an upload changes. */
 const UPLOAD_STEPS = 200
 
+/** How an import that was not completed ended. */
+const WHAT_HAPPENED: Record<string, string> = { failed: 'failed', cancelled: 'was cancelled' }
+
 interface ImportOptions extends ConnectionOptions {
   client?: string
+  parent?: string
   errors?: string
 }
 
@@ -32,6 +36,7 @@ export function importCommand(): Command {
     .description('upload a file and follow its import; refused rows are told, and no failure of the command')
     .argument('<file>', 'CSV of the dataset "customers"')
     .option('--errors <file>', 'where to save the refused rows, as CSV')
+    .option('--parent <id>', 'the job whose refused rows this file corrects')
     .option('--client <krn>', 'client of the development token')
   return addConnectionOptions(command).action(importFile)
 }
@@ -39,7 +44,7 @@ export function importCommand(): Command {
 async function importFile(path: string, options: ImportOptions): Promise<void> {
   const connection = openConnection(options, options.client)
   const request = createRequest(connection)
-  const jobId = await upload(request, path)
+  const jobId = await upload(request, path, options.parent)
   console.log(`Job ${jobId}. It goes on without this command, which can be taken up again with:`)
   console.log(`  npx pebbles watch --job ${jobId}`)
   await follow(connection, jobId, basename(path))
@@ -49,16 +54,16 @@ async function importFile(path: string, options: ImportOptions): Promise<void> {
   if (job.failedCount > 0) await tellErrors(request, connection, job, options.errors)
   else if (options.errors) console.log(`No row was refused: ${options.errors} was not written.`)
   if (job.status !== 'completed') {
-    const how = { failed: 'failed', cancelled: 'was cancelled' }[job.status as string] ?? `is ${job.status}`
+    const how = WHAT_HAPPENED[job.status] ?? `is ${job.status}`
     throw new PebblesError('invalid_request', `The import ${how}. ${printable(job.error ?? '')}`.trim())
   }
 }
 
-async function upload(request: Request, path: string): Promise<string> {
+async function upload(request: Request, path: string, parent?: string): Promise<string> {
   const lines = createLiveLines()
   let shownBytes = 0
   try {
-    return await uploadFile(request, path, (sentBytes, sizeBytes) => {
+    return await uploadFile(request, { path, parent }, (sentBytes, sizeBytes) => {
       if (sentBytes - shownBytes < sizeBytes / UPLOAD_STEPS && sentBytes < sizeBytes) return
       shownBytes = sentBytes
       const line = `${formatBar(sentBytes, sizeBytes, { unit: 'bytes' })}  uploading ${printable(basename(path))}`

@@ -7,17 +7,19 @@ import type { Request } from './connection.ts'
 /**
  * Sends a file as the field `file` of a multipart form, streamed from the disk.
  *
+ * @param parent the job whose refused rows the file corrects
  * @param onSent hears how many bytes have gone to the network, and how many there are; a little ahead of the service
  * @returns the id of the job that imports it
  * @throws PebblesError when the file cannot be read, or the service refuses it
  */
 export async function uploadFile(
   request: Request,
-  path: string,
+  { path, parent }: { path: string; parent?: string | undefined },
   onSent: (sentBytes: number, sizeBytes: number) => void,
 ): Promise<string> {
   const sizeBytes = await sizeOf(path)
-  const response = await request('/api/jobs/upload', async () => {
+  const query = parent === undefined ? '' : `?parent=${encodeURIComponent(parent)}`
+  const response = await request(`/api/jobs/upload${query}`, async () => {
     const form = new FormData()
     form.append('file', await openAsBlob(path), basename(path))
     // The platform writes the form; a request made from it would not tell how far it is.
