@@ -129,8 +129,8 @@ async function advanceJob(tx: ClientBase, job: ClaimedJob, progress: Progress): 
     text: `UPDATE jobs
            SET status = $6, processed_rows = processed_rows + $7 + $8, success_count = success_count + $7,
                failed_count = failed_count + $8, byte_offset = $9, row_number = $10,
-               duplicate_count = duplicate_count + $11, lease_until = now() + $12 * interval '1 ms', stalled_attempts = 0, failures = 0,
-               sequence = sequence + 1
+               duplicate_count = duplicate_count + $11, lease_until = now() + $12 * interval '1 ms',
+               stalled_attempts = 0, failures = 0, sequence = sequence + 1
            WHERE ${IS_HELD}
            RETURNING ${CLAIM_COLUMNS}`,
     values: [...held(job, 'advance'), ...progressValues(progress), LEASE_MS],
@@ -144,8 +144,8 @@ async function completeJob(tx: ClientBase, job: ClaimedJob, progress: Progress):
     text: `UPDATE jobs
            SET status = $6, processed_rows = processed_rows + $7 + $8, success_count = success_count + $7,
                failed_count = failed_count + $8, byte_offset = $9, row_number = $10,
-               duplicate_count = duplicate_count + $11, total_rows = processed_rows + $7 + $8, lease_until = NULL, completed_at = now(),
-               sequence = sequence + 1
+               duplicate_count = duplicate_count + $11, total_rows = processed_rows + $7 + $8, lease_until = NULL,
+               completed_at = now(), sequence = sequence + 1
            WHERE ${IS_HELD}
            RETURNING ${CLAIM_COLUMNS}`,
     values: [...held(job, 'complete'), ...progressValues(progress)],

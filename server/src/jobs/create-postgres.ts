@@ -15,8 +15,8 @@ export interface NewJob {
   email: string
   filename: string
   dataset: string
-  /** The job that it corrects. */
-  parentId?: string | undefined
+  /** The job that it corrects, as the uploader named it. */
+  parent?: string | undefined
   objectName: string
   sizeBytes: number
   sha256: string
@@ -83,10 +83,11 @@ const isMismatch = (error: unknown) => error instanceof PebblesError && error.co
 async function create(tx: ClientBase, queue: Pick<JobQueue, 'enqueue'>, job: NewJob): Promise<Creation> {
   const earlier = await findEarlier(tx, job)
   if (earlier) return earlier
-  const { clientKrn, parentId: parent, dataset } = job
-  if (parent !== undefined) await requireParent(tx, { clientKrn, parent, dataset }, { isLocked: true })
+  const { parent } = job
+  const parentId =
+    parent === undefined ? null : await requireParent(tx, { ...job, parent }, { isLocked: true })
   const name = await findFreeLedgerName(tx, job)
-  await insertJob(tx, job, name)
+  await insertJob(tx, job, parentId, name)
   const reporter = { ...job, ledgerFilename: name.filename, successCount: 0, failedCount: 0 }
   const report = { done: 0, failed: 0, total: null, isLast: false, errors: [] }
   const recordId = await reportToLedger(tx, reporter, report)
@@ -112,7 +113,12 @@ async function findEarlier(tx: ClientBase, { id, idempotency }: NewJob): Promise
   return { jobId: found.id, recordId, isReplay: found.id !== id }
 }
 
-async function insertJob(tx: ClientBase, job: NewJob, name: LedgerName): Promise<void> {
+async function insertJob(
+  tx: ClientBase,
+  job: NewJob,
+  parentId: string | null,
+  name: LedgerName,
+): Promise<void> {
   await tx.query({
     name: 'insert-job',
     text: `INSERT INTO jobs (id, client_krn, email, filename, ledger_filename, ledger_number, dataset, parent_id, object_name,
@@ -126,7 +132,7 @@ async function insertJob(tx: ClientBase, job: NewJob, name: LedgerName): Promise
       name.filename,
       name.number,
       job.dataset,
-      job.parentId ?? null,
+      parentId,
       job.objectName,
       job.sizeBytes,
       job.sha256,

@@ -6,6 +6,7 @@ import { digest } from '../platform/digest.ts'
 import type { App } from '../platform/http/app.ts'
 import { idempotencyKeyOf } from '../platform/http/idempotency.ts'
 import { problems } from '../platform/http/problem.ts'
+import { databaseAway, isTransient } from '../platform/postgres/database.ts'
 import type { Caller } from './caller.ts'
 import { type Creation, createJob, isJobInDoubt, type NewJob } from './create-postgres.ts'
 import { requireParent } from './parent-postgres.ts'
@@ -48,9 +49,11 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
       const id = uuidv7()
       const objectName = uploadName(id)
       try {
-        const parentId = await parentOf(request.query.parent, caller)
+        const parent = parentOf(request)
+        // Refused before the file is taken in. With a key it may have been sent before, and its job is the answer then.
+        if (parent !== undefined && key === undefined) await checkParent(parent, caller)
         const file = await receiveFile(request, objects, { objectName, maxBytes: maxUploadBytes })
-        const creation = await keepAsJob(file, toNewJob({ id, objectName, parentId }, caller, file, key))
+        const creation = await keepAsJob(file, toNewJob({ id, objectName, parent }, caller, file, key))
         if (creation.isReplay) reply.header('idempotency-replayed', 'true')
         else onCreated(creation)
         reply.header('location', `/api/jobs/${creation.jobId}`)
@@ -62,11 +65,12 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
     },
   )
 
-  /** Asked before the file is taken in, so that a wrong one is refused at once, and again when the job is made. */
-  async function parentOf(parent: unknown, { clientKrn }: Caller): Promise<string | undefined> {
-    if (parent === undefined) return undefined
-    // The route's validator lets everything pass: a parameter that is there twice is a list.
-    return requireParent(pool, { clientKrn, parent: String(parent), dataset: CUSTOMERS.name })
+  async function checkParent(parent: string, { clientKrn }: Caller): Promise<void> {
+    try {
+      await requireParent(pool, { clientKrn, parent, dataset: CUSTOMERS.name })
+    } catch (error) {
+      throw isTransient(error) ? databaseAway(error) : error
+    }
   }
 
   /**
@@ -90,8 +94,14 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
   }
 }
 
+/** The route's validator lets everything pass: a parameter that is there twice is a list, and no job's id. */
+function parentOf({ query }: FastifyRequest): string | undefined {
+  const { parent } = query as { parent?: unknown }
+  return parent === undefined ? undefined : String(parent)
+}
+
 function toNewJob(
-  { id, objectName, parentId }: Pick<NewJob, 'id' | 'objectName' | 'parentId'>,
+  { id, objectName, parent }: Pick<NewJob, 'id' | 'objectName' | 'parent'>,
   { clientKrn, email }: Caller,
   { filename, staged }: UploadedFile,
   key: string | undefined,
@@ -103,7 +113,7 @@ function toNewJob(
     email,
     filename,
     dataset: CUSTOMERS.name,
-    parentId,
+    parent,
     objectName,
     sizeBytes,
     sha256,
@@ -112,7 +122,7 @@ function toNewJob(
         ? undefined
         : {
             id: digest('upload', clientKrn, email, key),
-            fingerprint: digest(sha256, filename, ...(parentId ? [parentId] : [])),
+            fingerprint: digest(sha256, filename, ...(parent === undefined ? [] : [parent])),
           },
   }
 }

@@ -289,5 +289,11 @@ describe('a corrected report', () => {
     assert.deepEqual([second.status, second.body], [200, first.body])
     assert.equal((await upload(server, report, { parent: other.id, headers })).status, 422)
     await waitForEnd(server, first.body.jobId)
+    // Also when the parent is no more: the answer to the first one may have got lost.
+    assert.equal((await remove(server, parent.id)).status, 204)
+    const third = await upload(server, report, { parent: parent.id, headers })
+    assert.deepEqual([third.status, third.body], [200, first.body])
+    const late = { parent: parent.id, headers: { 'idempotency-key': 'correct-2' } }
+    assert.equal((await upload(server, report, late)).status, 404)
   })
 })
