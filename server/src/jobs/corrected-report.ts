@@ -35,7 +35,7 @@ export function readCorrectedReport(header: readonly string[]): CorrectedReport 
   const errorAt = keys.lastIndexOf(ERROR)
   const isData = (_cell: string, at: number) => at !== numberAt && at !== errorAt
   return {
-    header: header.filter(isData),
+    header: header.filter(isData).map(unguardFormula),
     dataCells: (cells) => cells.filter(isData).map(unguardFormula),
     parentRow: (cells) => toRowNumber(cells[numberAt] ?? ''),
   }

@@ -4,7 +4,7 @@ import { CUSTOMERS } from '../datasets/customers.ts'
 import { csvLine, guardFormula } from '../platform/csv.ts'
 import { ERROR, ROW_NUMBER, readCorrectedReport } from './corrected-report.ts'
 import { splitCells } from './csv/cells.ts'
-import type { Job, Reject } from './job.ts'
+import type { Dialect, Job, Reject } from './job.ts'
 import { readRejects } from './read-postgres.ts'
 
 const CHUNK = { limit: 1_000, maxBytes: 1024 * 1024 }
@@ -30,8 +30,11 @@ export function streamErrorsCsv(pool: Pool, job: Job): Readable {
  * in the job's receipt.
  */
 export async function* errorsCsv(pool: Pool, job: Job): AsyncGenerator<string> {
-  const report = describeReport(job)
-  yield csvLine([ROW_NUMBER, ...report.header.map(guardFormula), ERROR])
+  const report = job.dialect ? describeReport(job, job.dialect) : undefined
+  const header = report?.header ?? CUSTOMERS.columns.map(({ name }) => name)
+  yield csvLine([ROW_NUMBER, ...header.map(guardFormula), ERROR])
+  // When the job was read, its file had not been: what is refused since then is for the next one who asks.
+  if (!report) return
   for await (const rejects of rejectPages(pool, job.id))
     yield rejects.map((reject) => errorLine(report, reject)).join('')
 }
@@ -53,9 +56,7 @@ interface Report {
  * A correction reports like the job that it corrects: with the columns of that file and its row numbers, so that what
  * was refused once more can be corrected once more in the same way.
  */
-function describeReport({ parentId, dialect }: Job): Report {
-  if (!dialect) return { header: CUSTOMERS.columns.map(({ name }) => name), read: noRow }
-  const { header, delimiter } = dialect
+function describeReport({ parentId }: Job, { header, delimiter }: Dialect): Report {
   const cellsOf = ({ raw }: Reject) => splitCells(raw.toString(), delimiter)
   if (parentId === null)
     return { header, read: (reject) => ({ rowNumber: reject.rowNumber, cells: cellsOf(reject) }) }
@@ -67,11 +68,6 @@ function describeReport({ parentId, dialect }: Job): Report {
       return { rowNumber: corrected.parentRow(cells), cells: corrected.dataCells(cells) }
     },
   }
-}
-
-/** No row can have been refused before it was known how the file is read. */
-function noRow(): never {
-  throw new Error('a row was refused before its file was read')
 }
 
 /** `Content-Disposition` for the errors of a file (RFC 6266): a plain name for all, the real one in RFC 8187. */

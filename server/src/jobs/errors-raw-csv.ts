@@ -30,6 +30,7 @@ async function* rawErrorsCsv(pool: Pool, { id, dialect }: Job): AsyncGenerator<B
   const cell = (text: string) => quoteCell(text, delimiter)
   const first = [ROW_NUMBER, ...header, ERROR].map(cell).join(delimiter)
   yield Buffer.concat([byteOrderMark(encoding), encodeText(first + END, encoding)])
+  if (!dialect) return
   for await (const rejects of rejectPages(pool, id))
     yield Buffer.concat(rejects.map((reject) => rawLine(reject, { encoding, delimiter, header })))
 }

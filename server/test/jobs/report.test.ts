@@ -65,7 +65,7 @@ describe('the cells of a report', () => {
             ...guarded.slice(header.length),
           ]
           const names = header.map((name) => (name.trim().toLowerCase() === 'error' ? `${name}!` : name))
-          const report = readCorrectedReport(['rowNumber', ...names, 'error'])
+          const report = readCorrectedReport(['rowNumber', ...names.map(guardFormula), 'error'])
           assert.deepEqual(report.header, names)
           assert.deepEqual(report.dataCells(row), padded)
           assert.equal(report.parentRow(row), rowNumber)

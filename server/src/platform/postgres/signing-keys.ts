@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { calculateJwkThumbprint, type JWK } from 'jose'
 import type { Pool } from 'pg'
 import { PebblesError } from '../errors.ts'
-import { inTransaction } from './database.ts'
+import { databaseAway, inTransaction, isTransient } from './database.ts'
 
 export const SIGNING_ALGORITHM = 'EdDSA'
 
@@ -21,6 +21,8 @@ export interface PublicKeys {
  * The keys with which this installation signs, Ed25519 (RFC 8037), kept in its database and so shared by all its
  * instances. The first one is made when it is first asked for. The newest signs; every public part stays published, so
  * a new key is a new row, and what an old one has signed can still be verified.
+ *
+ * Both methods throw PebblesError `unavailable` when the database cannot be reached.
  */
 export interface SigningKeys {
   current(): Promise<SigningKey>
@@ -42,9 +44,14 @@ export function createSigningKeys(pool: Pool): SigningKeys {
     return read()
   }
 
+  const keys = () =>
+    ensure().catch((error: unknown) => {
+      throw isTransient(error) ? databaseAway(error) : error
+    })
+
   return {
-    current: async () => (await ensure())[0]!,
-    published: async () => ({ keys: (await ensure()).map(toPublic) }),
+    current: async () => (await keys())[0]!,
+    published: async () => ({ keys: (await keys()).map(toPublic) }),
   }
 }
 
