@@ -19,7 +19,8 @@ export interface CorrectedReport {
 /**
  * Reads the header of a corrected report: `rowNumber`, the original columns, `error`. The two are told by name, the
  * first of that name and the last, since the original may have columns called so, and a spreadsheet may have moved
- * them; `error` may be gone. What stands behind the header stays there: it is what the row has too much.
+ * them; `error` may be gone. What stands behind `error` stays behind the header: it is what the row has too much, also
+ * when a spreadsheet has made the header as wide as that with blank cells.
  *
  * @throws FileFault `missing_columns` when there is no `rowNumber`
  */
@@ -33,9 +34,10 @@ export function readCorrectedReport(header: readonly string[]): CorrectedReport 
     )
   }
   const errorAt = keys.lastIndexOf(ERROR)
+  const width = errorAt === -1 ? header.length : header.findLastIndex((cell) => cell.trim() !== '') + 1
   const isData = (_cell: string, at: number) => at !== numberAt && at !== errorAt
   return {
-    header: header.filter(isData).map(unguardFormula),
+    header: header.slice(0, width).filter(isData).map(unguardFormula),
     dataCells: (cells) => cells.filter(isData).map(unguardFormula),
     parentRow: (cells) => toRowNumber(cells[numberAt] ?? ''),
   }
