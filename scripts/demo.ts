@@ -60,7 +60,7 @@ function readUrl(child: ChildProcess): Promise<string> {
 
 /** Uploads the example and follows its import. */
 async function importCustomers(): Promise<string> {
-  const id = await uploadFile(createRequest(connection), CUSTOMERS, () => {})
+  const id = await uploadFile(createRequest(connection), { path: CUSTOMERS }, () => {})
   const job = await followJob(connection, lines, id, 'customers.csv')
   if (job?.successCount === 0) lines.note('  (an earlier run imported them: an e-mail address is taken once)')
   return id

@@ -1,6 +1,25 @@
 // Generated from the service's /openapi.json: `npm run generate -w client`. Do not edit.
 
 export interface paths {
+  '/.well-known/jwks.json': {
+    /** Read the public keys of receipts */
+    get: {
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              keys: Array<unknown>
+            }
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
   '/api/datasets': {
     /** List datasets */
     get: {
@@ -301,6 +320,12 @@ export interface paths {
             'application/json': Array<{
               id: string
               filename: string
+              /** Where its rows go. */
+              dataset: string
+              /** The job whose refused rows this one corrects. */
+              parentId: string | null
+              /** Bytes of the file. */
+              sizeBytes: number
               status: "pending" | "processing" | "completed" | "failed" | "cancelled"
               /** Null until the file was counted. */
               totalRows: number | null
@@ -310,6 +335,10 @@ export interface paths {
               successCount: number
               /** Rows that were refused. */
               failedCount: number
+              /** Of `failedCount`: rows that were there already, in the file or in the dataset. */
+              duplicateCount: number
+              /** Of `successCount`: rows that were refused, and came back corrected. */
+              correctedCount: number
               /** The first refused rows: 1000, or 10 in a list; fewer when they are large. All are in `errors.csv`. */
               errors: Array<{
                 /** As in a spreadsheet: the header is row 1. */
@@ -322,7 +351,7 @@ export interface paths {
               /** Why a failed job failed. */
               error: string | null
               createdAt: string
-              /** When it was completed, or failed. */
+              /** When it was completed, failed or cancelled. */
               completedAt: string | null
             }>
           }
@@ -352,6 +381,8 @@ export interface paths {
         query?: {
           /** What the rows are: a name from `GET /api/datasets`. */
           dataset?: string
+          /** The ended job whose refused rows this file corrects. */
+          parent?: string
         }
         header?: {
           /** Printable ASCII. The same key and request again gets the stored outcome; with another request 422. */
@@ -388,6 +419,16 @@ export interface paths {
             'application/problem+json': Problem
           }
         }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        409: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
         413: {
           content: {
             'application/problem+json': Problem
@@ -412,6 +453,56 @@ export interface paths {
     }
   }
   '/api/jobs/{id}': {
+    /** Delete a job */
+    delete: {
+      parameters: {
+        path: {
+          /** A job’s id. */
+          id: string
+        }
+        query?: {
+          /** Whether imported rows go, too. */
+          rows?: "true" | "false"
+        }
+      }
+      responses: {
+        204: {
+          content: {
+            'application/json': unknown
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        409: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
     /** Read a job */
     get: {
       parameters: {
@@ -426,6 +517,12 @@ export interface paths {
             'application/json': {
               id: string
               filename: string
+              /** Where its rows go. */
+              dataset: string
+              /** The job whose refused rows this one corrects. */
+              parentId: string | null
+              /** Bytes of the file. */
+              sizeBytes: number
               status: "pending" | "processing" | "completed" | "failed" | "cancelled"
               /** Null until the file was counted. */
               totalRows: number | null
@@ -435,6 +532,10 @@ export interface paths {
               successCount: number
               /** Rows that were refused. */
               failedCount: number
+              /** Of `failedCount`: rows that were there already, in the file or in the dataset. */
+              duplicateCount: number
+              /** Of `successCount`: rows that were refused, and came back corrected. */
+              correctedCount: number
               /** The first refused rows: 1000, or 10 in a list; fewer when they are large. All are in `errors.csv`. */
               errors: Array<{
                 /** As in a spreadsheet: the header is row 1. */
@@ -447,7 +548,7 @@ export interface paths {
               /** Why a failed job failed. */
               error: string | null
               createdAt: string
-              /** When it was completed, or failed. */
+              /** When it was completed, failed or cancelled. */
               completedAt: string | null
             }
           }
@@ -470,8 +571,8 @@ export interface paths {
       }
     }
   }
-  '/api/jobs/{id}/errors.csv': {
-    /** Download all refused rows of a job as CSV */
+  '/api/jobs/{id}/balance': {
+    /** Check the books of a job */
     get: {
       parameters: {
         path: {
@@ -481,7 +582,278 @@ export interface paths {
       }
       responses: {
         200: {
+          content: {
+            'application/json': {
+              jobId: string
+              /** Rows of the file, as far as is known: `stored + rejected + duplicate + late + inFlight`. */
+              received: number
+              /** Rows that are in the dataset, counted there. */
+              stored: number
+              /** Of `stored`: rows that were refused, and imported by corrections. */
+              corrected: number
+              /** Rows that are refused, counted; duplicates aside. */
+              rejected: number
+              /** Rows that are refused for being there already, counted. */
+              duplicate: number
+              /** None, for a file. */
+              late: number
+              /** Rows that were not looked at: yet, or, when it was cancelled or failed, at all. */
+              inFlight: number
+              /** Tables, job and ledger say the same. */
+              balanced: boolean
+              /** Every number that does not fit. */
+              differences: Array<string>
+            }
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/jobs/{id}/cancel': {
+    /** Cancel a job */
+    post: {
+      parameters: {
+        path: {
+          /** A job’s id. */
+          id: string
+        }
+        header?: {
+          /** Printable ASCII. The same key and request again gets the stored outcome; with another request 422. */
+          'idempotency-key'?: string
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              id: string
+              filename: string
+              /** Where its rows go. */
+              dataset: string
+              /** The job whose refused rows this one corrects. */
+              parentId: string | null
+              /** Bytes of the file. */
+              sizeBytes: number
+              status: "pending" | "processing" | "completed" | "failed" | "cancelled"
+              /** Null until the file was counted. */
+              totalRows: number | null
+              /** `successCount` + `failedCount`. */
+              processedRows: number
+              /** Rows that were imported. */
+              successCount: number
+              /** Rows that were refused. */
+              failedCount: number
+              /** Of `failedCount`: rows that were there already, in the file or in the dataset. */
+              duplicateCount: number
+              /** Of `successCount`: rows that were refused, and came back corrected. */
+              correctedCount: number
+              /** The first refused rows: 1000, or 10 in a list; fewer when they are large. All are in `errors.csv`. */
+              errors: Array<{
+                /** As in a spreadsheet: the header is row 1. */
+                rowNumber: number
+                /** Every reason for which the row was refused. */
+                message: string
+                /** The original cells, by column. */
+                row: Record<string, string>
+              }>
+              /** Why a failed job failed. */
+              error: string | null
+              createdAt: string
+              /** When it was completed, failed or cancelled. */
+              completedAt: string | null
+            }
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        409: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/jobs/{id}/errors.csv': {
+    /** Download all refused rows of a job as CSV */
+    get: {
+      parameters: {
+        path: {
+          /** A job’s id. */
+          id: string
+        }
+        query?: {
+          /** The untouched rows. */
+          raw?: "true" | "false"
+        }
+      }
+      responses: {
+        200: {
           content: Record<string, never>
+        }
+      }
+    }
+  }
+  '/api/jobs/{id}/receipt': {
+    /** Download the signed receipt of an ended job */
+    get: {
+      parameters: {
+        path: {
+          /** A job’s id. */
+          id: string
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/jose': string
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        409: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/jobs/{id}/retry': {
+    /** Retry a job */
+    post: {
+      parameters: {
+        path: {
+          /** A job’s id. */
+          id: string
+        }
+        header?: {
+          /** Printable ASCII. The same key and request again gets the stored outcome; with another request 422. */
+          'idempotency-key'?: string
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              id: string
+              filename: string
+              /** Where its rows go. */
+              dataset: string
+              /** The job whose refused rows this one corrects. */
+              parentId: string | null
+              /** Bytes of the file. */
+              sizeBytes: number
+              status: "pending" | "processing" | "completed" | "failed" | "cancelled"
+              /** Null until the file was counted. */
+              totalRows: number | null
+              /** `successCount` + `failedCount`. */
+              processedRows: number
+              /** Rows that were imported. */
+              successCount: number
+              /** Rows that were refused. */
+              failedCount: number
+              /** Of `failedCount`: rows that were there already, in the file or in the dataset. */
+              duplicateCount: number
+              /** Of `successCount`: rows that were refused, and came back corrected. */
+              correctedCount: number
+              /** The first refused rows: 1000, or 10 in a list; fewer when they are large. All are in `errors.csv`. */
+              errors: Array<{
+                /** As in a spreadsheet: the header is row 1. */
+                rowNumber: number
+                /** Every reason for which the row was refused. */
+                message: string
+                /** The original cells, by column. */
+                row: Record<string, string>
+              }>
+              /** Why a failed job failed. */
+              error: string | null
+              createdAt: string
+              /** When it was completed, failed or cancelled. */
+              completedAt: string | null
+            }
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        409: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
         }
       }
     }
@@ -1085,11 +1457,11 @@ export interface paths {
               sequence: number
               at: string
               email: string
-              /** http or import */
+              /** http, import or correction */
               channel: string
               /** The sender’s own id of the update. */
               updateId: string | null
-              /** Rows. Their sum never exceeds 2^53 − 1. */
+              /** What it added. A correction takes from `failed` what it adds to `done`. */
               counts: {
                 done: number
                 warn: number

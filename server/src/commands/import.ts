@@ -20,9 +20,13 @@ import { followJob } from './watch.ts'
 /** Times that the line of an upload changes. */
 const UPLOAD_STEPS = 200
 
+/** How an import that was not completed ended. */
+const WHAT_HAPPENED: Record<string, string> = { failed: 'failed', cancelled: 'was cancelled' }
+
 interface ImportOptions extends ConnectionOptions {
   client?: string
   dataset?: string
+  parent?: string
   errors?: string
 }
 
@@ -34,6 +38,7 @@ export function importCommand(): Command {
     .argument('<file>', 'CSV with a header')
     .option('--dataset <name>', 'what the rows are', 'customers')
     .option('--errors <file>', 'where to save the refused rows, as CSV')
+    .option('--parent <id>', 'the job whose refused rows this file corrects')
     .option('--client <krn>', 'client of the development token')
   return addConnectionOptions(command).action(importFile)
 }
@@ -41,7 +46,7 @@ export function importCommand(): Command {
 async function importFile(path: string, options: ImportOptions): Promise<void> {
   const connection = openConnection(options, options.client)
   const request = createRequest(connection)
-  const jobId = await upload(request, path, options.dataset)
+  const jobId = await upload(request, path, options)
   console.log(`Job ${jobId}. It goes on without this command, which can be taken up again with:`)
   console.log(`  npx pebbles watch --job ${jobId}`)
   await follow(connection, jobId, basename(path))
@@ -51,12 +56,13 @@ async function importFile(path: string, options: ImportOptions): Promise<void> {
   if (job.failedCount > 0) await tellErrors(request, connection, job, options.errors)
   else if (options.errors) console.log(`No row was refused: ${options.errors} was not written.`)
   if (job.status !== 'completed') {
-    const how = job.status === 'failed' ? 'failed' : `is ${job.status}`
+    const how = WHAT_HAPPENED[job.status] ?? `is ${job.status}`
     throw new PebblesError('invalid_request', `The import ${how}. ${printable(job.error ?? '')}`.trim())
   }
 }
 
-async function upload(request: Request, path: string, dataset?: string): Promise<string> {
+async function upload(request: Request, path: string, options: ImportOptions): Promise<string> {
+  const { dataset, parent } = options
   const lines = createLiveLines()
   let shownBytes = 0
   try {
@@ -66,7 +72,7 @@ async function upload(request: Request, path: string, dataset?: string): Promise
       const line = `${formatBar(sentBytes, sizeBytes, { unit: 'bytes' })}  uploading ${printable(basename(path))}`
       lines.show('upload', line, { isFinal: sentBytes === sizeBytes })
     }
-    return await uploadFile(request, path, onSent, dataset)
+    return await uploadFile(request, { path, dataset, parent }, onSent)
   } finally {
     lines.end()
   }

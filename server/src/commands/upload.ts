@@ -7,19 +7,22 @@ import type { Request } from './connection.ts'
 /**
  * Sends a file as the field `file` of a multipart form, streamed from the disk.
  *
- * @param onSent hears how many bytes have gone to the network, and how many there are; a little ahead of the service
  * @param dataset what the rows are; the built-in one when not given
+ * @param parent the job whose refused rows the file corrects
+ * @param onSent hears how many bytes have gone to the network, and how many there are; a little ahead of the service
  * @returns the id of the job that imports it
  * @throws PebblesError when the file cannot be read, or the service refuses it
  */
 export async function uploadFile(
   request: Request,
-  path: string,
+  { path, dataset, parent }: { path: string; dataset?: string | undefined; parent?: string | undefined },
   onSent: (sentBytes: number, sizeBytes: number) => void,
-  dataset?: string,
 ): Promise<string> {
   const sizeBytes = await sizeOf(path)
-  const query = dataset === undefined ? '' : `?dataset=${encodeURIComponent(dataset)}`
+  const given = Object.entries({ dataset, parent }).filter(
+    (pair): pair is [string, string] => pair[1] !== undefined,
+  )
+  const query = given.length === 0 ? '' : `?${new URLSearchParams(given)}`
   const response = await request(`/api/jobs/upload${query}`, async () => {
     const form = new FormData()
     form.append('file', await openAsBlob(path), basename(path))

@@ -31,7 +31,7 @@ async function watch(options: WatchOptions): Promise<void> {
   try {
     if (options.job !== undefined) {
       const job = await followJob(connection, lines, options.job, options.job)
-      if (job?.status === 'failed') process.exitCode = 1
+      if (job?.status === 'failed' || job?.status === 'cancelled') process.exitCode = 1
     } else await followRecords(connection, lines, options)
   } finally {
     lines.end()

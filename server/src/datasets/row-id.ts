@@ -11,3 +11,5 @@ export function rowIdPrefix(jobId: string): string {
 export function rowIdEnd(rowNumber: number): string {
   return rowNumber.toString(16).padStart(10, '0')
 }
+
+export const rowId = (prefix: string, rowNumber: number): string => prefix + rowIdEnd(rowNumber)

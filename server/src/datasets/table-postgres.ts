@@ -4,6 +4,7 @@ import { PebblesError } from '../platform/errors.ts'
 import { invalidRequest } from '../platform/http/validation.ts'
 import { sqlState } from '../platform/postgres/database.ts'
 import { COLUMN_TYPES } from './column-types.ts'
+import { CUSTOMERS } from './customers.ts'
 import { type ColumnDeclaration, type Declaration, keyOf } from './declaration.ts'
 
 /** How long a change waits for the batches of running imports. While it waits, theirs wait behind it. */
@@ -18,6 +19,7 @@ const quoted = pg.escapeIdentifier
 
 /** The table of a client's dataset. The name says nothing of either, so it is safe whatever they are called. */
 export function tableOf(clientKrn: string, name: string): string {
+  if (name === CUSTOMERS.name) return CUSTOMERS.table
   return `dataset_${digest('dataset', clientKrn, name).replaceAll('-', '')}`
 }
 

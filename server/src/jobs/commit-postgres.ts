@@ -3,6 +3,7 @@ import type { Inserter } from '../datasets/insert-postgres.ts'
 import { copyIn } from '../platform/postgres/copy-in.ts'
 import { inTransaction } from '../platform/postgres/database.ts'
 import { LEASE_MS, leaseLost } from './claim-postgres.ts'
+import { type CorrectedParent, correctParent } from './correct-parent.ts'
 import {
   type Checkpoint,
   type ClaimedJob,
@@ -12,7 +13,7 @@ import {
   statusesBefore,
 } from './job.ts'
 import { reportToLedger } from './ledger-report.ts'
-import { collectRefused, type PreparedBatch } from './prepared-batch.ts'
+import { collectCorrections, collectRefused, type PreparedBatch } from './prepared-batch.ts'
 import { COPY_REJECTS, rejectLines } from './reject-lines.ts'
 import { CLAIM_COLUMNS, toClaimedJob } from './sql-jobs.ts'
 
@@ -21,6 +22,8 @@ export interface Committed {
   job: ClaimedJob
   /** The record in the ledger that changed with it. */
   recordId: string
+  /** The job that this one corrects, and its record, when they changed with it. */
+  parent?: CorrectedParent | undefined
 }
 
 /**
@@ -39,6 +42,7 @@ export function commitBatch(
     await requireHold(tx, job)
     const refused = collectRefused(batch.faulty, await inserter.insert(tx, batch.lines))
     await copyIn(tx, COPY_REJECTS, rejectLines(job.id, refused, batch.source))
+    const parent = await correctParent(tx, job, collectCorrections(batch, refused))
     const rows = batch.source.rowNumbers.length
     const failed = refused.length
     const total = batch.isLast ? job.processedRows + rows : job.totalRows
@@ -56,7 +60,7 @@ export function commitBatch(
       checkpoint: batch.checkpoint,
     }
     const next = await (batch.isLast ? completeJob : advanceJob)(tx, job, progress)
-    return { job: next, recordId }
+    return { job: next, recordId, parent }
   })
 }
 
@@ -87,6 +91,7 @@ export function failJob(pool: Pool, job: ClaimedJob, reason: string): Promise<Co
 interface Progress {
   done: number
   failed: number
+  /** Of `failed`. */
   duplicates: number
   checkpoint: Checkpoint
 }

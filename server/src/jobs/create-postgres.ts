@@ -5,6 +5,7 @@ import { databaseAway, inTransaction, isTransient, sqlState } from '../platform/
 import { recordIdOf } from '../progress/record.ts'
 import { findFreeLedgerName, type LedgerName } from './ledger-name-postgres.ts'
 import { reportToLedger } from './ledger-report.ts'
+import { requireParent } from './parent-postgres.ts'
 import type { JobQueue } from './queue.ts'
 
 /** A file that was taken in, before it is a job. */
@@ -16,6 +17,8 @@ export interface NewJob {
   dataset: string
   /** Version of its declaration that the file is checked against; 0, the default, for what is built in. */
   datasetVersion?: number
+  /** The job that it corrects, as the uploader named it. */
+  parent?: string | undefined
   objectName: string
   sizeBytes: number
   sha256: string
@@ -82,8 +85,11 @@ const isMismatch = (error: unknown) => error instanceof PebblesError && error.co
 async function create(tx: ClientBase, queue: Pick<JobQueue, 'enqueue'>, job: NewJob): Promise<Creation> {
   const earlier = await findEarlier(tx, job)
   if (earlier) return earlier
+  const { parent } = job
+  const parentId =
+    parent === undefined ? null : await requireParent(tx, { ...job, parent }, { isLocked: true })
   const name = await findFreeLedgerName(tx, job)
-  await insertJob(tx, job, name)
+  await insertJob(tx, job, parentId, name)
   const reporter = { ...job, ledgerFilename: name.filename, successCount: 0, failedCount: 0 }
   const report = { done: 0, failed: 0, total: null, isLast: false, errors: [] }
   const recordId = await reportToLedger(tx, reporter, report)
@@ -109,12 +115,18 @@ async function findEarlier(tx: ClientBase, { id, idempotency }: NewJob): Promise
   return { jobId: found.id, recordId, isReplay: found.id !== id }
 }
 
-async function insertJob(tx: ClientBase, job: NewJob, name: LedgerName): Promise<void> {
+async function insertJob(
+  tx: ClientBase,
+  job: NewJob,
+  parentId: string | null,
+  name: LedgerName,
+): Promise<void> {
   await tx.query({
     name: 'insert-job',
-    text: `INSERT INTO jobs (id, client_krn, email, filename, ledger_filename, ledger_number, dataset, object_name,
-                             size_bytes, sha256, status, idempotency_id, idempotency_fingerprint, dataset_version)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13)`,
+    text: `INSERT INTO jobs (id, client_krn, email, filename, ledger_filename, ledger_number, dataset, parent_id,
+                             object_name, size_bytes, sha256, status, idempotency_id, idempotency_fingerprint,
+                             dataset_version)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'pending', $12, $13, $14)`,
     values: [
       job.id,
       job.clientKrn,
@@ -123,6 +135,7 @@ async function insertJob(tx: ClientBase, job: NewJob, name: LedgerName): Promise
       name.filename,
       name.number,
       job.dataset,
+      parentId,
       job.objectName,
       job.sizeBytes,
       job.sha256,

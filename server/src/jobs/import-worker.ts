@@ -11,6 +11,7 @@ import { type Committed, commitBatch, commitTotal, failJob } from './commit-post
 import { FileFault } from './csv/file-fault.ts'
 import type { ClaimedJob } from './job.ts'
 import { keepLease, type Lease } from './lease.ts'
+import type { LeaseHints } from './lease-hints.ts'
 import type { JobHandler } from './queue.ts'
 import type { Readers, ReadRequest } from './reader.ts'
 
@@ -19,6 +20,7 @@ export interface ImportWorkerOptions {
   objects: Pick<ObjectStore, 'location'>
   readers: Readers
   batchRows: number
+  hints: LeaseHints
   /** Called when a job was taken. */
   onClaimed: (job: ClaimedJob) => void
   /** Called after each commit: the job, and its record in the ledger, have changed. */
@@ -41,11 +43,11 @@ const MAX_PAUSE_MS = 300_000
  * with the database ends nothing: the attempt goes on from the checkpoint when the database is back.
  */
 export function createImportWorker(options: ImportWorkerOptions): JobHandler {
-  const { pool, log, onClaimed } = options
+  const { pool, hints, log, onClaimed } = options
   return async (job, stop) => {
     const warn = (message: string, err: Error) => log.warn({ err, jobId: job.id }, message)
     onClaimed(job)
-    using lease = keepLease(pool, job, { stop, log: warn })
+    using lease = keepLease(pool, job, { stop, hints, log: warn })
     try {
       await importPersistently(options, job, lease)
     } catch (error) {
@@ -148,7 +150,7 @@ async function importFile(
   committed: (change: Committed) => void,
 ): Promise<void> {
   let job = claimed
-  const { id, clientKrn, objectName, checkpoint, dialect, totalRows } = claimed
+  const { id, clientKrn, parentId, objectName, checkpoint, dialect, totalRows } = claimed
   const found = await fromDatabase(findDataset(pool, clientKrn, claimed.dataset, claimed.datasetVersion))
   if (!found) throw new PebblesError('internal', `The dataset of job ${id} is not there.`)
   const { dataset, declaration, table } = found
@@ -158,6 +160,7 @@ async function importFile(
     objectName,
     job: { id, clientKrn },
     dataset: { declaration, table },
+    isReport: parentId !== null,
     encoding: dialect?.encoding,
     isCounted: totalRows !== null && dialect !== null,
     checkpoint,

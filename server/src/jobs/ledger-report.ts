@@ -35,6 +35,9 @@ export type Reporter = Pick<
 export async function reportToLedger(tx: ClientBase, job: Reporter, report: LedgerReport): Promise<string> {
   const recordId = changedRecord(await applyWithin(tx, toUpdates(job, report)))
   if (recordId) return recordId
+  // Before the lock of the names, as whoever cancels the job has it: a worker that the job has left behind comes here
+  // with the name of an earlier record, and so without the lock on the record that keeps all others apart.
+  await lockRow(tx, job.id)
   const name = await findFreeLedgerName(tx, job)
   await renameInLedger(tx, job.id, name)
   const all = { ...report, done: report.done + job.successCount, failed: report.failed + job.failedCount }
@@ -43,6 +46,10 @@ export async function reportToLedger(tx: ClientBase, job: Reporter, report: Ledg
   )
   if (!moved) throw new PebblesError('internal', `The ledger refused a new record for job ${job.id}.`)
   return moved
+}
+
+async function lockRow(tx: ClientBase, jobId: string): Promise<void> {
+  await tx.query('SELECT FROM jobs WHERE id = $1 FOR NO KEY UPDATE', [jobId])
 }
 
 /** More errors than an update may have travel in updates of their own. */

@@ -55,14 +55,21 @@ export function createJobLiveHub({ fetchJobs, toMessage, log }: JobLiveOptions):
     if (ids.length === 0) return
     isFetching = true
     try {
-      for (const job of await fetchJobs(ids))
-        for (const viewer of viewers.get(job.id) ?? []) offer(viewer, job)
+      const jobs = await fetchJobs(ids)
+      for (const job of jobs) for (const viewer of viewers.get(job.id) ?? []) offer(viewer, job)
+      const there = new Set(jobs.map(({ id }) => id))
+      for (const id of ids) if (!there.has(id)) closeDeleted(id)
     } catch (error) {
       for (const id of ids) dirty.add(id)
       log('changed jobs could not be read for live views', error as Error)
     } finally {
       isFetching = false
     }
+  }
+
+  /** A viewer whose snapshot is still being read is answered by that. */
+  function closeDeleted(id: string): void {
+    for (const { stream, sentSequence } of viewers.get(id) ?? []) if (sentSequence > 0) stream.close()
   }
 
   function lookAtAll(): void {

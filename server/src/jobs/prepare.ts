@@ -6,6 +6,7 @@ import { createKeyReader } from '../datasets/unique-keys.ts'
 import { checkRow } from '../datasets/validate.ts'
 import { createByteWriter } from '../platform/byte-writer.ts'
 import { type CopyWriter, createCopyWriter, encodeCells } from '../platform/postgres/copy.ts'
+import type { CorrectedReport } from './corrected-report.ts'
 import { splitCells } from './csv/cells.ts'
 import { decodeText, firstBadByte } from './csv/encoding.ts'
 import { MAX_ROW_BYTES, rowNotText, rowTooLong } from './csv/file-fault.ts'
@@ -20,6 +21,8 @@ export interface PrepareOptions {
   job: { id: string; clientKrn: string }
   dialect: Dialect
   binding: Binding
+  /** How a corrected report is read. */
+  report?: CorrectedReport | undefined
   maxRows: number
   from: Checkpoint
   onBatch: (batch: PreparedBatch) => void
@@ -32,7 +35,7 @@ export interface PrepareOptions {
  * memory of the keys that were seen, which only decides how a row is inserted, never whether.
  */
 export function createPreparer(options: PrepareOptions): Pick<RowSink, 'onRow'> & { end(): void } {
-  const { job, dialect, binding, maxRows, from, onBatch, takeUsed = () => undefined } = options
+  const { job, dialect, binding, report, maxRows, from, onBatch, takeUsed = () => undefined } = options
   const { dataset } = binding
   const readKeys = createKeyReader(dataset)
   const seen = createSeenKeys()
@@ -65,7 +68,10 @@ export function createPreparer(options: PrepareOptions): Pick<RowSink, 'onRow'> 
     if (byteLength > MAX_ROW_BYTES) return unreadable(rowTooLong(byteLength))
     const text = decodeText(row)
     if (text === undefined) return unreadable(rowNotText(firstBadByte(row)))
-    return checkRow(binding, splitCells(text, dialect))
+    const cells = splitCells(text, dialect)
+    if (!report) return checkRow(binding, cells)
+    batch.parentRows[batch.rowNumbers.length - 1] = report.parentRow(cells) ?? 0
+    return checkRow(binding, report.dataCells(cells))
   }
 
   /** All columns of the dataset's table. */
@@ -86,7 +92,7 @@ export function createPreparer(options: PrepareOptions): Pick<RowSink, 'onRow'> 
   }
 
   function flush(isLast: boolean): void {
-    const { rowNumbers, ends, source, fresh, suspect, lookups, faulty } = batch
+    const { rowNumbers, ends, parentRows, source, fresh, suspect, lookups, faulty } = batch
     onBatch({
       lines: { fresh: fresh.lines(), suspect: suspect.lines(), lookups: lookups.lines() },
       faulty,
@@ -94,6 +100,7 @@ export function createPreparer(options: PrepareOptions): Pick<RowSink, 'onRow'> 
         bytes: source.bytes(),
         rowNumbers: new Float64Array(rowNumbers),
         ends: new Uint32Array(ends),
+        ...(report && { parentRows: Float64Array.from(rowNumbers, (_, at) => parentRows[at] ?? 0) }),
       },
       checkpoint,
       isLast,
@@ -110,6 +117,7 @@ function newBatch(used: BatchBuffers | undefined) {
   return {
     rowNumbers: [] as number[],
     ends: [] as number[],
+    parentRows: [] as number[],
     source: createByteWriter(used?.source),
     fresh: createCopyWriter(used?.fresh),
     suspect: createCopyWriter(used?.suspect),

@@ -1,5 +1,6 @@
 import { type Fault, faultMessage } from '../datasets/dataset.ts'
 import type { Conflict, Rows } from '../datasets/insert-postgres.ts'
+import type { CorrectedRow } from './correct-parent.ts'
 import type { Checkpoint } from './job.ts'
 
 /** A row that is refused for what it is, whatever the database knows. */
@@ -47,6 +48,8 @@ export interface RowSource {
   bytes: Uint8Array
   rowNumbers: Float64Array
   ends: Uint32Array
+  /** Of a corrected report: for each row the one that it corrects, 0 where it names none. */
+  parentRows?: Float64Array
 }
 
 /** A row of a batch that is refused, every reason in one message. */
@@ -73,4 +76,16 @@ export function collectRefused(faulty: readonly FaultyRow[], conflicts: readonly
       message: faultMessage(reasons),
       isDuplicate: duplicates.has(rowNumber),
     }))
+}
+
+/** The rows of a corrected report that were imported and name a row of the job that it corrects. */
+export function collectCorrections(
+  { source: { rowNumbers, parentRows } }: Pick<PreparedBatch, 'source'>,
+  refused: readonly RefusedRow[],
+): CorrectedRow[] {
+  if (!parentRows) return []
+  const isRefused = new Set(refused.map(({ rowNumber }) => rowNumber))
+  return Array.from(rowNumbers, (rowNumber, at) => ({ rowNumber, parentRow: parentRows[at]! })).filter(
+    ({ rowNumber, parentRow }) => parentRow > 0 && !isRefused.has(rowNumber),
+  )
 }

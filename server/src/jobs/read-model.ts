@@ -4,6 +4,7 @@ import { showRow } from '../datasets/validate.ts'
 import { PebblesError } from '../platform/errors.ts'
 import { splitCells } from './csv/cells.ts'
 import type { Job, Reject } from './job.ts'
+import { isJobId } from './job-id.ts'
 import { findJob, readFirstRejects, readRejects } from './read-postgres.ts'
 import { LISTED_ERRORS, SHOWN_ERRORS } from './schema.ts'
 
@@ -12,12 +13,14 @@ const MAX_SHOWN_BYTES = 4 * 1024 * 1024
 
 /** A job with its rejected rows, as it is answered. */
 function showJob(job: Job, rejects: Reject[]) {
-  const { id, filename, status, totalRows, processedRows, successCount, failedCount, error } = job
+  const { id, filename, dataset, parentId, sizeBytes, status, error } = job
+  const { totalRows, processedRows, successCount, failedCount, duplicateCount, correctedCount } = job
   const createdAt = job.createdAt.toISOString()
   const completedAt = job.completedAt?.toISOString() ?? null
   const errors = rejects.map((reject) => showReject(job, reject))
-  const counts = { totalRows, processedRows, successCount, failedCount }
-  return { id, filename, status, ...counts, errors, error, createdAt, completedAt }
+  const file = { id, filename, dataset, parentId, sizeBytes }
+  const counts = { totalRows, processedRows, successCount, failedCount, duplicateCount, correctedCount }
+  return { ...file, status, ...counts, errors, error, createdAt, completedAt }
 }
 
 /** Read as its file was: the dialect is kept with the job, the row as it stood there. */
@@ -43,11 +46,9 @@ export function showProgress({ id, totalRows, processedRows, successCount, faile
   return { jobId: id, processedRows, totalRows, successCount, failedCount, status }
 }
 
-const JOB_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
 /** @throws PebblesError `not_found`, also for another client's job and for what cannot be an id */
 export async function requireJob(pool: Pool, clientKrn: string, id: string): Promise<Job> {
-  const job = JOB_ID.test(id) ? await findJob(pool, clientKrn, id) : undefined
+  const job = isJobId(id) ? await findJob(pool, clientKrn, id) : undefined
   if (!job) throw new PebblesError('not_found', 'There is no such job.')
   return job
 }

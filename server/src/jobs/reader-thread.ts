@@ -8,6 +8,7 @@ import { compileDataset } from '../datasets/compile.ts'
 import { type Binding, bindHeader } from '../datasets/header.ts'
 import { isMissingObject, type ObjectStore } from '../platform/objects/objects.ts'
 import { openObjects } from '../platform/objects/open.ts'
+import { type CorrectedReport, readCorrectedReport } from './corrected-report.ts'
 import { FileFault, missingFile } from './csv/file-fault.ts'
 import { type Head, headerCells, readHead, readUtf8 } from './csv/head.ts'
 import { createRowCutter } from './csv/rows.ts'
@@ -55,7 +56,7 @@ async function run(request: ReadRequest): Promise<void> {
 async function read(request: ReadRequest, signal: AbortSignal): Promise<void> {
   const { location, objectName, isCounted, checkpoint, job, maxRows } = request
   const objects = await openObjects(location)
-  const { head, binding, dialect, rows } = await understand(objects, request, signal)
+  const { head, binding, report, dialect, rows } = await understand(objects, request, signal)
   if (!isCounted) post({ kind: 'counted', total: rows!, dialect })
 
   // Nothing was read yet, or all up to the checkpoint.
@@ -65,6 +66,7 @@ async function read(request: ReadRequest, signal: AbortSignal): Promise<void> {
     job,
     dialect,
     binding,
+    report,
     maxRows,
     from,
     onBatch: (batch) => ready.push(batch),
@@ -84,22 +86,30 @@ async function read(request: ReadRequest, signal: AbortSignal): Promise<void> {
   while (ready.length > 0) await send(ready.shift()!, signal)
 }
 
+/** How the rows of a file are read. */
+interface Understood {
+  binding: Binding
+  report: CorrectedReport | undefined
+  dialect: Dialect
+}
+
 /** Head, dialect and the columns of the dataset in it; counts the rows where that was not done before. */
 async function understand(
   objects: ObjectStore,
-  { objectName, isCounted, encoding, dataset }: ReadRequest,
+  request: ReadRequest,
   signal: AbortSignal,
-): Promise<{ head: Head; binding: Binding; dialect: Dialect; rows?: number }> {
+): Promise<Understood & { head: Head; rows?: number }> {
+  const { objectName, isCounted, encoding } = request
   let head = await readHead(objects, objectName, encoding)
-  if (isCounted) return { head, ...bind(head, dataset) }
+  if (isCounted) return { head, ...bind(head, request) }
   // Faults of the header are told before all of a large file was read, unless reading it decides what the header says.
-  const early = canBind(head) ? bind(head, dataset) : undefined
+  const early = canBind(head) ? bind(head, request) : undefined
   const source = readUtf8(objects, objectName, { ...head, start: head.dataStart.byteOffset, signal })
   const { rows, isWindows1252 } = await scanRows(source, head)
   signal.throwIfAborted()
-  if (!isWindows1252 || head.isEncodingTold) return { head, rows, ...(early ?? bind(head, dataset)) }
+  if (!isWindows1252 || head.isEncodingTold) return { head, rows, ...(early ?? bind(head, request)) }
   head = await readHead(objects, objectName, 'windows-1252')
-  return { head, rows, ...bind(head, dataset) }
+  return { head, rows, ...bind(head, request) }
 }
 
 function canBind(head: Head): boolean {
@@ -112,15 +122,13 @@ function canBind(head: Head): boolean {
   }
 }
 
-function bind(
-  head: Head,
-  { declaration, table }: ReadRequest['dataset'],
-): { binding: Binding; dialect: Dialect } {
+function bind(head: Head, { dataset, isReport }: ReadRequest): Understood {
   const header = headerCells(head)
-  const binding = bindHeader(compileDataset(declaration, table), header)
+  const report = isReport ? readCorrectedReport(header) : undefined
+  const binding = bindHeader(compileDataset(dataset.declaration, dataset.table), report?.header ?? header)
   if ('code' in binding) throw new FileFault(binding.code, binding.message)
   const { encoding, delimiter, quote } = head
-  return { binding, dialect: { encoding, delimiter, quote, header } }
+  return { binding, report, dialect: { encoding, delimiter, quote, header } }
 }
 
 async function send(batch: PreparedBatch, signal: AbortSignal): Promise<void> {

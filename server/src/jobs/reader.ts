@@ -13,6 +13,8 @@ export interface ReadRequest {
   job: { id: string; clientKrn: string }
   /** For `compileDataset`. */
   dataset: { declaration: Declaration; table: string }
+  /** It is a corrected report. */
+  isReport: boolean
   /** As it was found out before, where that was done. */
   encoding: Encoding | undefined
   isCounted: boolean

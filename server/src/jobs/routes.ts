@@ -13,12 +13,17 @@ import {
 import { problems } from '../platform/http/problem.ts'
 import type { StreamLimits } from '../platform/http/stream-limit.ts'
 import type { ObjectStore } from '../platform/objects/objects.ts'
+import type { SigningKeys } from '../platform/postgres/signing-keys.ts'
 import type { JobAccess } from './caller.ts'
+import { registerControlRoutes } from './control-routes.ts'
 import { errorsDisposition, streamErrorsCsv } from './errors-csv.ts'
+import { streamRawErrorsCsv } from './errors-raw-csv.ts'
 import type { JobLiveHub } from './live.ts'
+import { registerProofRoutes } from './proof-routes.ts'
 import type { JobQueue } from './queue.ts'
 import { requireJob, showJobList, showJobWithErrors } from './read-model.ts'
 import { listJobs } from './read-postgres.ts'
+import type { Receipts } from './receipt-postgres.ts'
 import { JobParams, JobSchema, LISTED_ERRORS } from './schema.ts'
 import { registerStreamRoute } from './stream-route.ts'
 import { notMultipart } from './upload.ts'
@@ -28,13 +33,19 @@ export interface JobRoutes {
   access: JobAccess
   pool: Pool
   objects: ObjectStore
-  queue: Pick<JobQueue, 'enqueue'>
+  queue: Pick<JobQueue, 'enqueue' | 'wake'>
   live: JobLiveHub
   /** How many live views are served. */
   streams: StreamLimits
   maxUploadBytes: number
   /** A job is there, and its record in the ledger. */
   onCreated: (created: { jobId: string; recordId: string }) => void
+  /** A job, and perhaps its record in the ledger, has changed or is gone. */
+  onChanged: (changed: { jobId: string; recordId?: string }) => void
+  /** Whoever works on a job shall look whether that is still wanted. */
+  onStopped: (jobId: string) => void
+  receipts: Receipts
+  signingKeys: SigningKeys
 }
 
 /** Everything below `/api/jobs`, in a scope of its own: here a body is a form, not JSON. */
@@ -48,6 +59,8 @@ export async function registerJobRoutes(app: App, parts: JobRoutes): Promise<voi
   registerJobRoute(app, parts)
   registerStreamRoute(app, parts)
   registerErrorsRoute(app, parts)
+  registerControlRoutes(app, parts)
+  registerProofRoutes(app, parts)
 }
 
 function registerListRoute(app: App, { access, pool }: JobRoutes): void {
@@ -107,17 +120,24 @@ function registerErrorsRoute(app: App, { access, pool }: JobRoutes): void {
       schema: {
         summary: 'Download all refused rows of a job as CSV',
         description:
-          '`rowNumber,name,email,phone,company,error`. A cell that a spreadsheet would run as a formula begins with an apostrophe.',
+          '`rowNumber,<original columns>,error`. A cell that a spreadsheet would run as a formula begins with an apostrophe. Corrected and uploaded with `?parent=<id>`, the rows move from failed to done. With `raw=true` the bytes of each row as they stood in the file, in its delimiter and encoding. While a job runs: what is refused so far.',
         tags: ['jobs'],
         params: JobParams,
+        querystring: Type.Object({
+          raw: Type.Optional(
+            Type.Enum(['true', 'false'], { description: 'The untouched rows.', default: 'false' }),
+          ),
+        }),
       },
     },
     async (request, reply) => {
       const { clientKrn } = access.callerOf(request)
       const job = await requireJob(pool, clientKrn, request.params.id)
-      reply.header('content-type', 'text/csv; charset=utf-8; header=present')
+      const isRaw = request.query.raw === 'true'
+      const charset = isRaw ? (job.dialect?.encoding ?? 'utf-8') : 'utf-8'
+      reply.header('content-type', `text/csv; charset=${charset}; header=present`)
       reply.header('content-disposition', errorsDisposition(job.filename))
-      return reply.send(streamErrorsCsv(pool, job))
+      return reply.send(isRaw ? streamRawErrorsCsv(pool, job) : streamErrorsCsv(pool, job))
     },
   )
 }

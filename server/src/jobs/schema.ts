@@ -27,15 +27,22 @@ const StatusSchema = Type.Enum([...JOB_STATUSES])
 export const JobSchema = Type.Object({
   id: Type.String({ format: 'uuid' }),
   filename: Type.String(),
+  dataset: Type.String({ description: 'Where its rows go.' }),
+  parentId: Type.Union([Type.String({ format: 'uuid' }), Type.Null()], {
+    description: 'The job whose refused rows this one corrects.',
+  }),
+  sizeBytes: Rows('Bytes of the file.'),
   status: StatusSchema,
   ...countFields,
+  duplicateCount: Rows('Of `failedCount`: rows that were there already, in the file or in the dataset.'),
+  correctedCount: Rows('Of `successCount`: rows that were refused, and came back corrected.'),
   errors: Type.Array(JobErrorSchema, {
     description: `The first refused rows: ${SHOWN_ERRORS}, or ${LISTED_ERRORS} in a list; fewer when they are large. All are in \`errors.csv\`.`,
   }),
   error: Type.Union([Type.String(), Type.Null()], { description: 'Why a failed job failed.' }),
   createdAt: Type.String({ format: 'date-time' }),
   completedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
-    description: 'When it was completed, or failed.',
+    description: 'When it was completed, failed or cancelled.',
   }),
 })
 

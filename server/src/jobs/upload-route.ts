@@ -9,8 +9,12 @@ import type { App } from '../platform/http/app.ts'
 import { idempotencyKeyOf } from '../platform/http/idempotency.ts'
 import { problems } from '../platform/http/problem.ts'
 import { invalidRequest, validatorCompiler } from '../platform/http/validation.ts'
+import { databaseAway, isTransient } from '../platform/postgres/database.ts'
 import type { Caller } from './caller.ts'
 import { type Creation, createJob, isJobInDoubt, type NewJob } from './create-postgres.ts'
+import { isJobId } from './job-id.ts'
+import { requireParent } from './parent-postgres.ts'
+import { findJob } from './read-postgres.ts'
 import type { JobRoutes } from './routes.ts'
 import { receiveFile, type UploadedFile } from './upload.ts'
 import { uploadName } from './upload-name.ts'
@@ -27,7 +31,7 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
       schema: {
         summary: 'Upload a file',
         description:
-          'One CSV in the field `file` of a multipart form. It is imported in the background. With an `Idempotency-Key` the same file makes one job, however often it is sent.',
+          'One CSV in the field `file` of a multipart form. It is imported in the background. With an `Idempotency-Key` the same file makes one job, however often it is sent. With `parent` it is the corrected `errors.csv` of that job, whose rows move from failed to done as they are imported.',
         tags: ['jobs'],
         querystring: Type.Object({
           dataset: Type.Optional(
@@ -38,12 +42,15 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
               description: 'What the rows are: a name from `GET /api/datasets`.',
             }),
           ),
+          parent: Type.Optional(
+            Type.String({ description: 'The ended job whose refused rows this file corrects.' }),
+          ),
         }),
         consumes: ['multipart/form-data'],
         body: Type.Object({ file: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }) }),
         response: {
           200: Type.Object({ jobId: Type.String({ format: 'uuid' }) }),
-          ...problems(400, 401, 403, 413, 415, 422, 503),
+          ...problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
         },
       },
       // The schema of the body is for readers: what is in no memory as a whole is checked as it comes.
@@ -58,9 +65,15 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
       const objectName = uploadName(id)
       try {
         if (request.validationError) throw request.validationError
-        const dataset = await requireDataset(pool, caller, request.query.dataset)
+        const { parent } = request.query
+        const dataset = await requireDataset(pool, caller, request.query)
+        // Refused before the file is taken in. With a key it may have been sent before, and its job is the answer then.
+        if (parent !== undefined && key === undefined) await checkParent(parent, caller, dataset)
         const file = await receiveFile(request, objects, { objectName, maxBytes: maxUploadBytes })
-        const creation = await keepAsJob(file, toNewJob(id, objectName, caller, file, dataset, key))
+        const creation = await keepAsJob(
+          file,
+          toNewJob({ id, objectName, parent }, caller, file, dataset, key),
+        )
         if (creation.isReplay) reply.header('idempotency-replayed', 'true')
         else onCreated(creation)
         reply.header('location', `/api/jobs/${creation.jobId}`)
@@ -71,6 +84,18 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
       }
     },
   )
+
+  async function checkParent(
+    parent: string,
+    { clientKrn }: Caller,
+    { declaration }: StoredDataset,
+  ): Promise<void> {
+    try {
+      await requireParent(pool, { clientKrn, parent, dataset: declaration.name })
+    } catch (error) {
+      throw isTransient(error) ? databaseAway(error) : error
+    }
+  }
 
   /**
    * First the file, then the job: a job without its file could never be imported. The file is removed only when it is
@@ -93,16 +118,24 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
   }
 }
 
-/** Looked up before the file is read: nobody should send five gigabytes to learn of a typing mistake. */
-async function requireDataset(pool: Pool, { clientKrn }: Caller, name = CUSTOMERS.name) {
-  const found = await findDeclaration(pool, clientKrn, name)
+/**
+ * Looked up before the file is read: nobody should send five gigabytes to learn of a typing mistake. A corrected report
+ * is of the dataset that its parent is of.
+ */
+async function requireDataset(
+  pool: Pool,
+  { clientKrn }: Caller,
+  { dataset, parent }: { dataset?: string | undefined; parent?: string | undefined },
+): Promise<StoredDataset> {
+  const corrected =
+    parent === undefined || !isJobId(parent) ? undefined : await findJob(pool, clientKrn, parent)
+  const found = await findDeclaration(pool, clientKrn, dataset ?? corrected?.dataset ?? CUSTOMERS.name)
   if (!found) throw invalidRequest([{ field: 'dataset', message: 'is not a dataset of this client' }])
   return found
 }
 
 function toNewJob(
-  id: string,
-  objectName: string,
+  { id, objectName, parent }: Pick<NewJob, 'id' | 'objectName' | 'parent'>,
   { clientKrn, email }: Caller,
   { filename, staged }: UploadedFile,
   { declaration, version }: StoredDataset,
@@ -117,13 +150,17 @@ function toNewJob(
     filename,
     dataset,
     datasetVersion: version,
+    parent,
     objectName,
     sizeBytes,
     sha256,
     idempotency:
       key === undefined
         ? undefined
-        : { id: digest('upload', clientKrn, email, key), fingerprint: digest(sha256, filename, dataset) },
+        : {
+            id: digest('upload', clientKrn, email, key),
+            fingerprint: digest(sha256, filename, dataset, ...(parent === undefined ? [] : [parent])),
+          },
   }
 }
 

@@ -1,5 +1,6 @@
 /** Text that makes a spreadsheet run the cell as a formula (OWASP: CSV injection). */
 const FORMULA = /^[=+@\t\r\n]|^-(?!\s*$)/
+const NEGATIVE = /^-\d+(\.\d+)?$/
 const NEEDS_QUOTES = /[",\r\n]/
 
 /**
@@ -9,8 +10,24 @@ const NEEDS_QUOTES = /[",\r\n]/
 export function csvCell(value: string | number | null): string {
   if (value === null) return ''
   if (typeof value === 'number') return String(value)
-  const safe = FORMULA.test(value) && !/^-\d+(\.\d+)?$/.test(value) ? `'${value}` : value
+  const safe = isFormula(value) ? `'${value}` : value
   return NEEDS_QUOTES.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+}
+
+const isFormula = (value: string) => FORMULA.test(value) && !NEGATIVE.test(value)
+const isGuarded = (value: string) => isFormula(value.replace(/^'+/, ''))
+
+/**
+ * An apostrophe in front of what a spreadsheet would take for a formula, so that it can be taken away again exactly:
+ * a formula with apostrophes of its own gets one more. Everything else, `'tis` included, stays as it is.
+ */
+export function guardFormula(value: string): string {
+  return isGuarded(value) ? `'${value}` : value
+}
+
+/** What was given to {@link guardFormula}. A formula that has no apostrophe (any more) is taken as it stands. */
+export function unguardFormula(value: string): string {
+  return value.startsWith("'") && isGuarded(value) ? value.slice(1) : value
 }
 
 /** One line of CSV, ended by CRLF. */

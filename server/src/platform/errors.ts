@@ -13,6 +13,7 @@ const CODES = {
   forbidden: { status: 403, title: 'Not allowed', retryable: false },
   not_found: { status: 404, title: 'Not found', retryable: false },
   in_use: { status: 409, title: 'Already in use', retryable: false },
+  wrong_state: { status: 409, title: 'Not possible in this state', retryable: false },
   too_large: { status: 413, title: 'Too large', retryable: false },
   unsupported_media_type: { status: 415, title: 'Unsupported media type', retryable: false },
   idempotency_mismatch: {

@@ -23,7 +23,8 @@ export interface Issue {
 }
 
 export type IssueKind = 'errors' | 'warnings'
-export type Channel = 'http' | 'import'
+/** `correction`: rows of a completed record that came back corrected; only an import can send that. */
+export type Channel = 'http' | 'import' | 'correction'
 
 /** What makes an update the same update when it is delivered again. Both are 128-bit digests in UUID form. */
 export interface UpdateId {
@@ -98,6 +99,18 @@ export function applyUpdate(state: RecordState | undefined, update: Update): Ver
       sequence: (state?.sequence ?? 0) + 1,
     },
   }
+}
+
+/**
+ * Moves rows from failed to done, in a completed record too: what nobody but the importer may do, for rows that were
+ * refused and came back corrected. Never more than have failed; `undefined` when that is none.
+ */
+export function correctRecord(state: RecordState, rows: number): RecordState | undefined {
+  const { done, warn, failed } = state.counts
+  const moved = Math.min(rows, failed)
+  if (moved === 0) return undefined
+  const counts = { done: done + moved, warn, failed: failed - moved }
+  return { ...state, counts, sequence: state.sequence + 1 }
 }
 
 function addCounts(a: Counts, b: Counts): Counts {

@@ -162,16 +162,24 @@ export const BatchOutcomeSchema = Type.Object({
   problem: Type.Optional(Type.Unknown({ description: 'Why the item was refused (RFC 9457).' })),
 })
 
+const ChangeSchema = Type.Integer({
+  minimum: -Number.MAX_SAFE_INTEGER,
+  maximum: Number.MAX_SAFE_INTEGER,
+})
+
 export const EventSchema = Type.Object({
   sequence: Type.Integer(),
   at: Type.String({ format: 'date-time' }),
   email: Type.String(),
-  channel: Type.String({ description: 'http or import' }),
+  channel: Type.String({ description: 'http, import or correction' }),
   updateId: Type.Unsafe<string | null>({
     type: ['string', 'null'],
     description: 'The sender’s own id of the update.',
   }),
-  counts: CountsSchema,
+  counts: Type.Object(
+    { done: ChangeSchema, warn: ChangeSchema, failed: ChangeSchema },
+    { description: 'What it added. A correction takes from `failed` what it adds to `done`.' },
+  ),
   total: NullableCount({ description: 'The record’s total after it.' }),
   isLast: Type.Boolean(),
   errors: Type.Integer(),

@@ -31,7 +31,7 @@ export async function findCommitted(
 /** Locks the records of these updates, in the order of their ids, and returns their states by id. */
 export async function lockRecords(
   tx: ClientBase,
-  updates: readonly Update[],
+  updates: readonly Pick<Update, 'recordId'>[],
 ): Promise<Map<string, RecordState>> {
   const { rows } = await tx.query({
     name: 'lock-records',

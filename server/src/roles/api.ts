@@ -6,12 +6,14 @@ import { createJobAccess } from '../jobs/caller.ts'
 import { createJobLiveHub } from '../jobs/live.ts'
 import { showProgress } from '../jobs/read-model.ts'
 import { jobsByIds } from '../jobs/read-postgres.ts'
+import { createReceipts } from '../jobs/receipt-postgres.ts'
 import { registerJobRoutes } from '../jobs/routes.ts'
 import { PebblesError } from '../platform/errors.ts'
 import { type App, createApp, listen } from '../platform/http/app.ts'
 import { createAuthHooks } from '../platform/http/auth.ts'
 import type { Log } from '../platform/log.ts'
 import { listenForChanges } from '../platform/postgres/notifications.ts'
+import { createSigningKeys } from '../platform/postgres/signing-keys.ts'
 import { openDevIssuer } from '../platform/tokens/dev-issuer.ts'
 import { devTokens, googleTokens, oidcTokens } from '../platform/tokens/token-sources.ts'
 import type { TokenVerifier } from '../platform/tokens/token-verifier.ts'
@@ -34,7 +36,8 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
   await using opened = new AsyncDisposableStack()
   const warn = (message: string, err: Error) => log.warn({ err }, message)
   const auth = createAuthHooks(await openTokens(config, log))
-  const { store, announce, database, objects, queue } = base
+  const { store, announce, announceJobs, announceStops, database, objects, queue } = base
+  const signingKeys = createSigningKeys(database.pool)
 
   const live = createLiveHub({
     fetchRecords: (ids) => store.byIds(ids),
@@ -106,6 +109,13 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
         queue.wake(jobId)
         announce.notify([recordId])
       },
+      onChanged: ({ jobId, recordId }) => {
+        announceJobs.notify([jobId])
+        if (recordId !== undefined) announce.notify([recordId])
+      },
+      onStopped: (jobId) => announceStops.notify([jobId]),
+      receipts: createReceipts(database.pool, signingKeys),
+      signingKeys,
     })
   })
   const url = await listen(app, config.HOST, config.PORT)

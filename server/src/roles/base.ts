@@ -17,7 +17,10 @@ import { createPostgresStore } from '../progress/store-postgres.ts'
 export const PROGRESS_CHANNEL = 'pebbles_progress'
 /** NOTIFY channel on which the ids of changed jobs are announced. */
 export const JOBS_CHANNEL = 'pebbles_jobs'
+/** NOTIFY channel on which the ids of jobs are announced that somebody stopped. */
+export const STOPS_CHANNEL = 'pebbles_job_stops'
 const ANNOUNCE_MS = 100
+const STOP_MS = 10
 const HOUR_MS = 3_600_000
 
 /** What every role stands on. */
@@ -28,6 +31,8 @@ export interface Base extends AsyncDisposable {
   announce: Notifier
   /** Announces changed jobs to theirs. */
   announceJobs: Notifier
+  /** Tells the workers of all processes that a job was stopped. */
+  announceStops: Notifier
   queue: JobQueue
   objects: ObjectStore
 }
@@ -51,15 +56,16 @@ export async function openBase(config: Config, log: Log): Promise<Base> {
   const keeper = setInterval(() => void keepIdDays(database, log), HOUR_MS)
   opened.defer(() => clearInterval(keeper))
   const warn = (message: string, err: Error) => log.warn({ err }, message)
-  const openNotifier = (channel: string) =>
-    opened.use(createNotifier({ pool: database.pool, channel, intervalMs: ANNOUNCE_MS, log: warn }))
+  const openNotifier = (channel: string, intervalMs = ANNOUNCE_MS) =>
+    opened.use(createNotifier({ pool: database.pool, channel, intervalMs, log: warn }))
   const announce = openNotifier(PROGRESS_CHANNEL)
   const announceJobs = openNotifier(JOBS_CHANNEL)
+  const announceStops = openNotifier(STOPS_CHANNEL, STOP_MS)
   const queue = opened.use(createPostgresQueue({ database, log: warn }))
   const objects = await openObjectFolder(join(config.dataDir, 'objects', await installationId(database)))
   const store = createPostgresStore(database)
   const owned = opened.move()
-  const parts = { database, store, announce, announceJobs, queue, objects }
+  const parts = { database, store, announce, announceJobs, announceStops, queue, objects }
   return { ...parts, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 

@@ -1,24 +1,36 @@
 import type { Config } from '../config.ts'
 import { createImportWorker } from '../jobs/import-worker.ts'
+import { createLeaseHints } from '../jobs/lease-hints.ts'
 import { createReaders } from '../jobs/reader.ts'
 import { keepSwept } from '../jobs/sweep.ts'
 import type { Log } from '../platform/log.ts'
-import type { Base } from './base.ts'
+import { listenForChanges } from '../platform/postgres/notifications.ts'
+import { type Base, STOPS_CHANNEL } from './base.ts'
 
 /** The role that imports files: takes jobs from the queue, `IMPORT_CONCURRENCY` at a time, and removes left-over files. */
 export async function startImports(config: Config, base: Base, log: Log): Promise<AsyncDisposable> {
   await using opened = new AsyncDisposableStack()
   const { database, objects, queue, announce, announceJobs } = base
+  const hints = createLeaseHints()
+  opened.use(
+    await listenForChanges({
+      url: database.url,
+      channels: { [STOPS_CHANNEL]: hints.tell },
+      onReconnect: hints.tellAll,
+      log: (message, err) => log.warn({ err }, message),
+    }),
+  )
   const handle = createImportWorker({
     pool: database.jobs,
     objects,
     readers: opened.use(createReaders()),
     batchRows: config.IMPORT_BATCH_ROWS,
+    hints,
     log,
     onClaimed: ({ id }) => announceJobs.notify([id]),
-    onCommitted: ({ job, recordId }) => {
-      announceJobs.notify([job.id])
-      announce.notify([recordId])
+    onCommitted: ({ job, recordId, parent }) => {
+      announceJobs.notify(parent ? [job.id, parent.jobId] : [job.id])
+      announce.notify(parent ? [recordId, parent.recordId] : [recordId])
     },
   })
   opened.use(keepSwept({ pool: database.pool, objects, log }))

@@ -3,9 +3,22 @@ import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { suiteScope } from '../helpers/scope.ts'
 import { createTestDir, startServer, type TestServer } from '../helpers/server.ts'
 import { runCommand } from './run-command.ts'
+
+/** Cancels the job of a server as soon as there is one and something of it was imported. */
+async function cancelFirst(server: TestServer): Promise<string> {
+  for (;;) {
+    const [job] = (await server.call('GET', '/api/jobs', { token: null })).body
+    if (job?.processedRows > 0) {
+      assert.equal((await server.call('POST', `/api/jobs/${job.id}/cancel`, { token: null })).status, 200)
+      return job.id
+    }
+    await delay(20)
+  }
+}
 
 describe('pebbles import', () => {
   const scope = suiteScope()
@@ -48,6 +61,35 @@ describe('pebbles import', () => {
     assert.equal(code, 0)
     assert.match(stdout, /3 imported, 0 refused/)
     assert.equal(existsSync(errors), false)
+  })
+
+  test('N6 takes the report that it saved back, corrected', async () => {
+    const errors = join(dir, 'corrected.csv')
+    const csv = `name,email,phone,company\n${customers('p', 3)}Nobody,nothing,,Acme\n`
+    const first = await importText('parent.csv', csv, '--errors', errors)
+    const parent = /Job (\S+)\./.exec(first.stdout)![1]!
+    const report = (await readFile(errors, 'utf8')).replace('nothing', 'something@example.com')
+    const { code, stdout } = await importText('corrected.csv', report, '--parent', parent)
+    assert.equal(code, 0)
+    assert.match(stdout, /1 imported, 0 refused/)
+    const job = (await server.call('GET', `/api/jobs/${parent}`, { token: null })).body
+    assert.deepEqual([job.successCount, job.failedCount, job.correctedCount], [4, 0, 1])
+  })
+
+  test('F12 an import that is cancelled fails the command, which says so', async () => {
+    const slow = await startServer(scope, { IMPORT_BATCH_ROWS: '10' })
+    const path = join(dir, 'cancelled.csv')
+    await writeFile(path, `name,email,phone,company\n${customers('x', 20_000)}`)
+    const env = { PEBBLES_URL: slow.url, PEBBLES_DATA: slow.dataDir }
+    const importing = runCommand(['import', path], env)
+    const cancelled = await cancelFirst(slow)
+    const { code, stdout, stderr } = await importing
+    assert.equal(code, 1)
+    assert.match(stdout, /cancelled\n/)
+    assert.equal(stderr, 'The import was cancelled.\n')
+    const watching = await runCommand(['watch', '--job', cancelled], env)
+    assert.equal(watching.code, 1)
+    assert.match(watching.stdout, /cancelled\n$/)
   })
 
   test('imports for the client of its token', async () => {

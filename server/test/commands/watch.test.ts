@@ -19,9 +19,11 @@ describe('pebbles watch', () => {
 
   test('ends when the watched file is completed', async () => {
     await report('live.csv', { total: 4 })
-    const watching = runCommand(['watch', '--file', 'live.csv'], env)
-    setTimeout(() => void report('live.csv', { isLast: true }), 1_500)
-    const { code, stdout } = await watching
+    const { code, stdout } = await runCommand(
+      ['watch', '--file', 'live.csv'],
+      env,
+      () => void report('live.csv', { isLast: true }),
+    )
     assert.equal(code, 0)
     const lines = stdout.trimEnd().split('\n')
     assert.match(lines[0]!, /^█{6}░{18} {2}25 % {2}1 of 4 rows {2}live\.csv {2}1 done · 0 warn · 0 failed$/)

@@ -6,6 +6,8 @@ import type { Answer, TestServer } from '../helpers/server.ts'
 
 export interface UploadOptions {
   filename?: string
+  /** The job that the file corrects. */
+  parent?: string
   field?: string
   token?: string | null
   headers?: Record<string, string>
@@ -29,9 +31,10 @@ export function upload(
 export async function send(
   server: TestServer,
   body: NonNullable<RequestInit['body']>,
-  { token, headers, query = '' }: Pick<UploadOptions, 'token' | 'headers' | 'query'> = {},
+  { token, headers, query = '', parent }: Pick<UploadOptions, 'token' | 'headers' | 'query' | 'parent'> = {},
 ): Promise<Answer> {
-  const response = await fetch(`${server.url}/api/jobs/upload${query}`, {
+  const asked = parent === undefined ? query : `?parent=${encodeURIComponent(parent)}`
+  const response = await fetch(`${server.url}/api/jobs/upload${asked}`, {
     method: 'POST',
     headers: { ...headers, ...(token && { authorization: `Bearer ${token}` }) },
     body,
@@ -55,7 +58,7 @@ export async function waitForEnd(server: TestServer, jobId: string, token: strin
     const { status, body } = await server.call('GET', `/api/jobs/${jobId}`, { token })
     // What a reader is told while the database is away: come back later.
     assert.ok(status === 200 || status === 503, `${status}`)
-    if (body.status === 'completed' || body.status === 'failed') return body
+    if (['completed', 'failed', 'cancelled'].includes(body.status)) return body
     await delay(50)
   }
   throw new Error(`job ${jobId} did not end`)

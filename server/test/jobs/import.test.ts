@@ -26,11 +26,16 @@ describe('importing a file', () => {
     assert.deepEqual(rest, {
       id: jobId,
       filename: 'customers.csv',
+      dataset: 'customers',
+      parentId: null,
+      sizeBytes: 3846,
       status: 'completed',
       totalRows: 59,
       processedRows: 59,
       successCount: 53,
       failedCount: 6,
+      duplicateCount: 1,
+      correctedCount: 0,
       error: null,
     })
     assert.ok(Date.parse(createdAt) <= Date.parse(completedAt))

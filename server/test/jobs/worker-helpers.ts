@@ -7,6 +7,7 @@ import { claimNextJob } from '../../src/jobs/claim-postgres.ts'
 import { createJob } from '../../src/jobs/create-postgres.ts'
 import { createImportWorker } from '../../src/jobs/import-worker.ts'
 import type { ClaimedJob } from '../../src/jobs/job.ts'
+import { createLeaseHints, type LeaseHints } from '../../src/jobs/lease-hints.ts'
 import type { JobHandler } from '../../src/jobs/queue.ts'
 import { createReaders } from '../../src/jobs/reader.ts'
 import { uploadName } from '../../src/jobs/upload-name.ts'
@@ -34,8 +35,14 @@ export interface WorkerBench {
 /** An import worker without a server around it, whose jobs are claimed one at a time, when a test says so. */
 export async function openWorker(
   scope: Scope,
-  { url, batchRows, onCommitted }: { url: string; batchRows: number; onCommitted?: () => void },
+  options: {
+    url: string
+    batchRows: number
+    onCommitted?: () => void
+    hints?: LeaseHints
+  },
 ): Promise<WorkerBench> {
+  const { url, batchRows, onCommitted, hints = createLeaseHints() } = options
   const database = openDatabase({
     url,
     maxConnections: 4,
@@ -54,6 +61,7 @@ export async function openWorker(
     objects,
     readers,
     batchRows,
+    hints,
     onClaimed: () => {},
     onCommitted: onCommitted ?? (() => {}),
     log: createLog('silent'),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { type AppliedUpdate, type Decided, foldBatch } from '../../src/progress/batch.ts'
-import { type RecordState, recordIdOf, type Update } from '../../src/progress/record.ts'
+import { correctRecord, type RecordState, recordIdOf, type Update } from '../../src/progress/record.ts'
 import type { Outcome } from '../../src/progress/store.ts'
 
 const MAX_SAFE = Number.MAX_SAFE_INTEGER
@@ -289,5 +289,37 @@ describe('the rule of the ledger', () => {
         if (result !== 'created' && result !== 'updated') assert.deepEqual(world.states, before)
       }),
     )
+  })
+})
+
+describe('a correction of a record', () => {
+  const state = (failed: number, isCompleted: boolean): RecordState => ({
+    id: recordIdOf('krn:a', 'f.csv'),
+    email: 'alice@example.com',
+    counts: { done: 7, warn: 2, failed },
+    total: 100,
+    isCompleted,
+    errorsTotal: 5,
+    warningsTotal: 1,
+    sequence: 3,
+  })
+
+  test('N6 moves rows from failed to done, never more than there are, and is one step; the rest stays as it was', () => {
+    const count = fc.integer({ min: 1, max: 1_000_000 })
+    fc.assert(
+      fc.property(count, count, fc.boolean(), (failed, rows, isCompleted) => {
+        const before = state(failed, isCompleted)
+        const { counts, sequence, ...rest } = correctRecord(before, rows)!
+        const moved = Math.min(failed, rows)
+        assert.deepEqual(counts, { done: 7 + moved, warn: 2, failed: failed - moved })
+        assert.equal(sequence, 4)
+        const { counts: _counts, sequence: _sequence, ...same } = before
+        assert.deepEqual(rest, same)
+      }),
+    )
+  })
+
+  test('N6 is none where nothing has failed', () => {
+    assert.equal(correctRecord(state(0, true), 5), undefined)
   })
 })

@@ -26,7 +26,7 @@ export function splitCells(
 }
 
 /** Index of the quote that closes the one at `start`; the row's end when none does. */
-function closingQuote(row: string, start: number, quote: string): number {
+export function closingQuote(row: string, start: number, quote: string): number {
   for (let at = row.indexOf(quote, start + 1); at !== -1; at = row.indexOf(quote, at + 2)) {
     if (row[at + 1] !== quote) return at
   }

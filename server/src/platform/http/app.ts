@@ -87,6 +87,7 @@ export async function createApp({ log, corsOrigin }: AppOptions): Promise<App> {
   if (corsOrigin) {
     await app.register(cors, {
       origin: corsOrigin,
+      methods: ['GET', 'HEAD', 'POST', 'DELETE'],
       exposedHeaders: [
         'etag',
         'link',

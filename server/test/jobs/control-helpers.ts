@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
+import { createTestDatabase, openTestPool } from '../helpers/database.ts'
+import type { Scope } from '../helpers/scope.ts'
+import { createTestDir, type TestServer } from '../helpers/server.ts'
+import { readEverything } from './worker-helpers.ts'
+
+/** A database and a folder for several servers, with small batches so that there is a middle to interrupt. */
+export async function shareStorage(scope: Scope, env: Record<string, string> = {}) {
+  const DATABASE_URL = await createTestDatabase(scope)
+  const PEBBLES_DATA = await createTestDir(scope)
+  return {
+    env: { DATABASE_URL, PEBBLES_DATA, IMPORT_BATCH_ROWS: '10', ...env },
+    pool: openTestPool(scope, DATABASE_URL),
+  }
+}
+
+export async function waitForRows(pool: pg.Pool, jobId: string, atLeast: number): Promise<void> {
+  for (let attempt = 0; attempt < 1_000; attempt++) {
+    const { rows } = await pool.query('SELECT processed_rows::int AS n FROM jobs WHERE id = $1', [jobId])
+    if (rows[0].n >= atLeast) return
+    await delay(10)
+  }
+  throw new Error('the import did not get that far')
+}
+
+/** Job, table, rejects and ledger of a job say the same; returns what they say. */
+export async function assertAgreed(pool: pg.Pool, jobId: string) {
+  const all = await readEverything(pool, jobId)
+  assert.equal(Number(all.processed), Number(all.success) + Number(all.failed), 'processed')
+  assert.deepEqual(
+    [all.record.done, all.record.failed, all.record.isCompleted],
+    [Number(all.success), Number(all.failed), ['completed', 'failed', 'cancelled'].includes(all.status)],
+    'the record in the ledger',
+  )
+  assert.equal(all.rejects, Number(all.failed), 'refused rows')
+  return all
+}
+
+export const control = (
+  server: TestServer,
+  jobId: string,
+  action: 'cancel' | 'retry',
+  token: string | null = null,
+) => server.call('POST', `/api/jobs/${jobId}/${action}`, { token })
+
+export const remove = (server: TestServer, jobId: string, query = '', token: string | null = null) =>
+  server.call('DELETE', `/api/jobs/${jobId}${query}`, { token })
+
+export const balance = async (server: TestServer, jobId: string) =>
+  (await server.call('GET', `/api/jobs/${jobId}/balance`, { token: null })).body
