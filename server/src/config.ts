@@ -27,6 +27,9 @@ export const ENVIRONMENT = Type.Object({
   }),
   DATABASE_URL: optional(text('A PostgreSQL from 15 on, instead of the embedded one.')),
   DATABASE_POOL: count('Connections for reads and jobs.', 10, 1, 500),
+  REDIS_URL: optional(text('A Redis that queues the imports, instead of PostgreSQL.')),
+  REDIS_HOST: optional(text('The same, for one without password and TLS: its host.')),
+  REDIS_PORT: count('Its port, with REDIS_HOST.', 6379, 1, 65535),
   AUTH: optional(
     Type.Enum(['google', 'oidc', 'dev'], {
       description: 'Whose tokens count. Default: google when GOOGLE_CLIENT_ID is set, else dev.',
@@ -57,11 +60,15 @@ export const ENVIRONMENT = Type.Object({
 type Environment = Static<typeof ENVIRONMENT>
 export type Role = 'api' | 'imports'
 
-export interface Config extends Omit<Environment, 'AUTH' | 'PEBBLES_DATA' | 'PEBBLES_ROLES'> {
+type Derived = 'AUTH' | 'PEBBLES_DATA' | 'PEBBLES_ROLES' | 'REDIS_URL' | 'REDIS_HOST' | 'REDIS_PORT'
+
+export interface Config extends Omit<Environment, Derived> {
   auth: 'google' | 'oidc' | 'dev'
   /** Absolute path of `PEBBLES_DATA`. */
   dataDir: string
   roles: ReadonlySet<Role>
+  /** The queue is there when set; it may hold a password. */
+  redisUrl: string | undefined
 }
 
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '::1'])
@@ -84,7 +91,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       error.keyword === 'enum' ? `must be one of ${error.params.allowedValues.join(', ')}` : error.message,
   }))
 
-  const { AUTH, PEBBLES_DATA, PEBBLES_ROLES, ...rest } = values
+  const { AUTH, PEBBLES_DATA, PEBBLES_ROLES, REDIS_URL, REDIS_HOST, REDIS_PORT, ...rest } = values
   const auth = AUTH ?? (values.GOOGLE_CLIENT_ID ? 'google' : 'dev')
   const need = (name: keyof Environment) => {
     if (values[name] === undefined) faults.push({ field: name, message: `is needed with AUTH=${auth}` })
@@ -105,8 +112,25 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     if (role === 'api' || role === 'imports') roles.add(role)
     else faults.push({ field: 'PEBBLES_ROLES', message: `there is no role "${role}"` })
   }
+  if (REDIS_URL !== undefined && REDIS_HOST !== undefined) {
+    faults.push({ field: 'REDIS_URL', message: 'and REDIS_HOST are both set: leave one of them out' })
+  }
+  const redisUrl = REDIS_URL ?? (REDIS_HOST && `redis://${hostInUrl(REDIS_HOST)}:${REDIS_PORT}`)
+  if (redisUrl !== undefined && !isRedisUrl(redisUrl)) {
+    const field = REDIS_URL === undefined ? 'REDIS_HOST' : 'REDIS_URL'
+    // The value may hold a password, so it is not repeated.
+    faults.push({ field, message: 'must be as in redis://user:password@host:6379/0, or rediss:// for TLS' })
+  }
   if (faults.length > 0) throw misconfigured(faults)
-  return { ...rest, auth, roles, dataDir: resolve(PEBBLES_DATA) }
+  return { ...rest, auth, roles, redisUrl, dataDir: resolve(PEBBLES_DATA) }
+}
+
+/** An IPv6 address stands in brackets in a URL. */
+const hostInUrl = (host: string) => (host.includes(':') && !host.startsWith('[') ? `[${host}]` : host)
+
+function isRedisUrl(text: string): boolean {
+  const url = URL.parse(text)
+  return url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== ''
 }
 
 /** Only the plain spellings of a number or a flag; anything else stays text, which the schema then refuses. */

@@ -42,6 +42,28 @@ describe('configuration', () => {
     }
   })
 
+  test('F7 Redis is named by a URL, or by host and port, not by both', () => {
+    assert.equal(readConfig({}).redisUrl, undefined)
+    assert.equal(readConfig({ REDIS_PORT: '6380' }).redisUrl, undefined)
+    assert.equal(readConfig({ REDIS_HOST: 'cache' }).redisUrl, 'redis://cache:6379')
+    assert.equal(readConfig({ REDIS_HOST: '::1', REDIS_PORT: '6380' }).redisUrl, 'redis://[::1]:6380')
+    const url = 'rediss://user:secret@cache:6380/2'
+    assert.equal(readConfig({ REDIS_URL: url }).redisUrl, url)
+    assert.deepEqual(faultsOf({ REDIS_URL: url, REDIS_HOST: 'cache' }), ['REDIS_URL'])
+    assert.deepEqual(faultsOf({ REDIS_PORT: '0', REDIS_HOST: 'cache' }), ['REDIS_PORT'])
+    assert.deepEqual(faultsOf({ REDIS_HOST: 'a b' }), ['REDIS_HOST'])
+  })
+
+  test('F7 a wrong REDIS_URL is refused without repeating its password', () => {
+    for (const REDIS_URL of ['http://:secret@cache', ':secret@cache:6379', 'redis://', 'redis:secret']) {
+      assert.throws(
+        () => readConfig({ REDIS_URL }),
+        ({ message }: Error) => message.includes('REDIS_URL') && !message.includes('secret'),
+        REDIS_URL,
+      )
+    }
+  })
+
   test('P13 Google tokens once a client id is set; an issuer needs its audience', () => {
     assert.equal(readConfig({ GOOGLE_CLIENT_ID: 'x.apps.googleusercontent.com' }).auth, 'google')
     assert.deepEqual(faultsOf({ AUTH: 'google' }), ['GOOGLE_CLIENT_ID'])

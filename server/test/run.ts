@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { startEmbeddedPostgres } from '../src/platform/postgres/embedded.ts'
 import { migrate } from '../src/platform/postgres/migrations.ts'
+import { installBoss } from '../src/platform/postgres/pg-boss.ts'
 import { TEMPLATE_DATABASE } from './helpers/database.ts'
 
 const CONCURRENCY = 2
@@ -46,4 +47,5 @@ async function createTemplate(url: string): Promise<void> {
   const template = new URL(url)
   template.pathname = TEMPLATE_DATABASE
   await migrate(template.href, 'up')
+  await installBoss(template.href)
 }

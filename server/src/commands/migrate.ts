@@ -27,6 +27,10 @@ async function run(direction: 'up' | 'down'): Promise<void> {
     config.DATABASE_URL ??
     opened.use(await startEmbeddedPostgres({ dataDir: join(config.dataDir, 'postgres') })).url
   const done = await migrate(url, direction)
+  if (direction === 'up') {
+    const { installBoss } = await import('../platform/postgres/pg-boss.ts')
+    await installBoss(url)
+  }
   for (const name of done) console.log(`${direction} ${name}`)
   if (done.length === 0) console.log('Nothing to do.')
 }

@@ -1,6 +1,5 @@
 import { Command } from 'commander'
 import { readConfig } from '../config.ts'
-import { serve } from '../roles/serve.ts'
 
 const DRAIN_MS = 20_000
 
@@ -8,6 +7,8 @@ export function serveCommand(): Command {
   return new Command('serve').description('run the service until SIGTERM or Ctrl-C').action(async () => {
     const config = readConfig(process.env)
     const asked = waitForSignal()
+    // Not before it is needed: the other commands would be half a second slower for what only the service imports.
+    const { serve } = await import('../roles/serve.ts')
     const running = await serve(config)
     if (running.url) {
       console.error(`Pebbles listens on ${running.url} (API: ${running.url}/docs)`)

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg'
 import { PebblesError } from '../platform/errors.ts'
 import { type ClaimedJob, statusAfter, statusesBefore } from './job.ts'
+import type { Entry } from './line.ts'
 import { CLAIM_COLUMNS, toClaimedJob } from './sql-jobs.ts'
 
 /** A worker that says nothing for this long is taken for dead, and another one goes on from the checkpoint. */
@@ -15,25 +16,25 @@ export interface Hold {
 }
 
 /**
- * Takes the oldest job that nobody works on, with a new attempt number that fences off every earlier worker. Jobs that
- * were begun again and again without a batch to show for it come after the others.
+ * Takes the job of a queue's entry, with a new attempt number that fences off every earlier worker; undefined when
+ * there is nothing to do: the job is gone, has ended, is held or kept back, or was begun since the entry was made.
  */
-export async function claimNextJob(pool: Pool): Promise<ClaimedJob | undefined> {
+export async function claimJob(
+  pool: Pool,
+  { jobId, attempt }: Pick<Entry, 'jobId' | 'attempt'>,
+): Promise<ClaimedJob | undefined> {
   const { rows } = await pool.query({
-    name: 'claim-next-job',
+    name: 'claim-job',
     text: `UPDATE jobs
-           SET status = $1, attempt = attempt + 1, stalled_attempts = stalled_attempts + 1,
-               lease_until = now() + $2 * interval '1 ms',
+           SET status = $3, attempt = attempt + 1, stalled_attempts = stalled_attempts + 1,
+               lease_until = now() + $4 * interval '1 ms',
                started_at = coalesce(started_at, now()), sequence = sequence + 1
            WHERE id = (
              SELECT id FROM jobs
-             WHERE status IN ('pending', 'processing') AND status = ANY ($3)
-               AND (lease_until IS NULL OR lease_until < now())
-             ORDER BY greatest(stalled_attempts - 2, 0), created_at, id
-             LIMIT 1
+             WHERE id = $1 AND attempt = $2 AND status = ANY ($5) AND (lease_until IS NULL OR lease_until < now())
              FOR UPDATE SKIP LOCKED)
            RETURNING ${CLAIM_COLUMNS}`,
-    values: [statusAfter('claim'), LEASE_MS, statusesBefore('claim')],
+    values: [jobId, attempt, statusAfter('claim'), LEASE_MS, statusesBefore('claim')],
   })
   return rows.map(toClaimedJob)[0]
 }

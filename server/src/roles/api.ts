@@ -82,7 +82,7 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
     await live[Symbol.asyncDispose]()
     await liveJobs[Symbol.asyncDispose]()
   })
-  registerHealthRoutes(app, database)
+  registerHealthRoutes(app, database, queue)
   await app.register(async (scope) => {
     await limitRate(scope as unknown as App, config.RATE_LIMIT)
     registerProgressRoutes(scope as unknown as App, {

@@ -47,8 +47,8 @@ export async function openBase(config: Config, log: Log): Promise<Base> {
       url,
       maxConnections: config.DATABASE_POOL,
       maxLanes: config.LEDGER_LANES,
-      // Each import holds one for its commits and needs another for its lease.
-      maxJobConnections: 2 * config.IMPORT_CONCURRENCY + 1,
+      // Each import holds one for its commits and needs another for its lease; the queue has its own questions.
+      maxJobConnections: 2 * config.IMPORT_CONCURRENCY + 2,
       log: (message, err) => log.warn({ err }, message),
     }),
   )
@@ -61,15 +61,28 @@ export async function openBase(config: Config, log: Log): Promise<Base> {
   const announce = openNotifier(PROGRESS_CHANNEL)
   const announceJobs = openNotifier(JOBS_CHANNEL)
   const announceStops = openNotifier(STOPS_CHANNEL, STOP_MS)
-  const queue = opened.use(createPostgresQueue({ database, log: warn }))
-  const objects = await openObjectFolder(join(config.dataDir, 'objects', await installationId(database)))
+  const installation = await installationId(database)
+  const queue = opened.use(await openQueue(config, database, installation, warn))
+  const objects = await openObjectFolder(join(config.dataDir, 'objects', installation))
   const store = createPostgresStore(database)
   const owned = opened.move()
   const parts = { database, store, announce, announceJobs, announceStops, queue, objects }
   return { ...parts, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-/** Each database has its own objects, also where several share a data folder. */
+async function openQueue(
+  { redisUrl: url }: Config,
+  database: Database,
+  installationId: string,
+  log: (message: string, error: Error) => void,
+): Promise<JobQueue> {
+  if (url === undefined) return createPostgresQueue({ database, log })
+  // Loaded only where it is used: BullMQ takes a quarter of a second.
+  const { createRedisQueue } = await import('../jobs/queue-redis.ts')
+  return createRedisQueue({ database, url, installationId, log })
+}
+
+/** Each database has its own objects, also where several share a data folder, and its own keys in a Redis. */
 async function installationId({ pool }: Database): Promise<string> {
   const { rows } = await pool.query<{ id: string }>('SELECT id FROM installation')
   return rows[0]!.id

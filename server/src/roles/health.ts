@@ -1,10 +1,18 @@
+import type { JobQueue } from '../jobs/queue.ts'
 import type { App } from '../platform/http/app.ts'
 import type { Database } from '../platform/postgres/database.ts'
 
 const READY_TIMEOUT_MS = 2_000
 
-/** `/health` and `/livez`: the process answers. `/readyz`: it can also do its work. */
-export function registerHealthRoutes(app: App, database: Database): void {
+/**
+ * `/health` and `/livez`: the process answers. `/readyz`: it can also do its work. Redis is told of, but decides
+ * nothing: without it files are taken in all the same, and a 503 would keep them away from every instance at once.
+ */
+export function registerHealthRoutes(
+  app: App,
+  database: Database,
+  queue: Pick<JobQueue, 'redisAnswers'>,
+): void {
   for (const path of ['/health', '/livez']) {
     app.get(
       path,
@@ -18,13 +26,14 @@ export function registerHealthRoutes(app: App, database: Database): void {
     '/readyz',
     { schema: { summary: 'Can it do its work?', tags: ['operations'] } },
     async (request, reply) => {
-      const isReady = await answers(database).catch((err: unknown) => {
+      const asked = answers(database).catch((err: unknown) => {
         request.log.warn({ err }, 'not ready: the database does not answer')
         return false
       })
+      const [isReady, redis] = await Promise.all([asked, queue.redisAnswers()])
       return reply
         .code(isReady ? 200 : 503)
-        .send({ status: isReady ? 'ready' : 'not ready', database: isReady })
+        .send({ status: isReady ? 'ready' : 'not ready', database: isReady, redis })
     },
   )
 }

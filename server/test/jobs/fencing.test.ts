@@ -5,7 +5,7 @@ import { CUSTOMERS } from '../../src/datasets/customers.ts'
 import { type Binding, bindHeader } from '../../src/datasets/header.ts'
 import { createInserter } from '../../src/datasets/insert-postgres.ts'
 import {
-  claimNextJob,
+  claimJob,
   isLeaseLost,
   postponeJob,
   releaseJob,
@@ -20,6 +20,7 @@ import type { PreparedBatch } from '../../src/jobs/prepared-batch.ts'
 import { type Database, openDatabase } from '../../src/platform/postgres/database.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 import { atEnd, suiteScope } from '../helpers/scope.ts'
+import { claimNextJob } from './claim-next.ts'
 
 const binding = bindHeader(CUSTOMERS, ['name', 'email', 'phone', 'company']) as Binding
 const dialect = {
@@ -177,6 +178,17 @@ describe('the hold on a job', () => {
     await assert.rejects(commit(job, ['late@example.com']), isLeaseLost)
     await expireLease(job.id)
     assert.equal(await claimNextJob(database.pool), undefined)
+  })
+
+  /** Else a job that was begun in vain too often would come back by the entries of its dead workers, before all others. */
+  test('F7 an entry of an earlier attempt claims nothing, also when nobody holds the job', async () => {
+    const jobId = await newJob()
+    await claim()
+    await expireLease(jobId)
+    assert.equal(await claimJob(database.pool, { jobId, attempt: 0 }), undefined)
+    const job = await claimJob(database.pool, { jobId, attempt: 1 })
+    assert.equal(job?.attempt, 2)
+    await failJob(database.pool, job, 'done with it')
   })
 
   test('a job that is given back for a while is not claimed before', async () => {

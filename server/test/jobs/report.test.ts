@@ -200,7 +200,7 @@ describe('the untouched report', () => {
     ])
     await pool.query('UPDATE jobs SET dialect = $2 WHERE id = $1', [
       jobId,
-      { encoding: 'utf-8', delimiter: ';', header },
+      { encoding: 'utf-8', delimiter: ';', quote: '"', header },
     ])
     const line = (await read()).bytes.subarray(expected.indexOf('\r\n') + 2)
     assert.deepEqual(line, Buffer.from('2;\xff;\x80;;\xc3;not text\r\n', 'latin1'))

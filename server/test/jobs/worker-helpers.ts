@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type pg from 'pg'
 import { v7 as uuidv7 } from 'uuid'
-import { claimNextJob } from '../../src/jobs/claim-postgres.ts'
 import { createJob } from '../../src/jobs/create-postgres.ts'
 import { createImportWorker } from '../../src/jobs/import-worker.ts'
 import type { ClaimedJob } from '../../src/jobs/job.ts'
@@ -17,6 +16,7 @@ import type { ObjectStore } from '../../src/platform/objects/objects.ts'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { createTestDir } from '../helpers/server.ts'
+import { claimNextJob } from './claim-next.ts'
 
 export interface WorkerBench {
   pool: pg.Pool
