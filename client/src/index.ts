@@ -14,9 +14,13 @@ export {
 export type { Connection, TokenSource } from './request.ts'
 export {
   type JobProgress,
+  type JobState,
+  type JobStats,
+  type JobsEvent,
   type LiveRecord,
   type WatchJobOptions,
   type WatchProgressOptions,
   watchJob,
+  watchJobs,
   watchProgress,
 } from './watch.ts'

@@ -41,6 +41,8 @@ export interface paths {
               createdAt: string
               /** When it was completed, or failed. */
               completedAt: string | null
+              /** Visible changes so far: of two states the one with more is newer. */
+              sequence: number
             }>
           }
         }
@@ -55,6 +57,122 @@ export interface paths {
           }
         }
         403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/jobs/stats': {
+    /** Count jobs by status */
+    get: {
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              total: number
+              pending: number
+              processing: number
+              completed: number
+              failed: number
+              cancelled: number
+            }
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/jobs/stream': {
+    /** Watch all jobs */
+    get: {
+      responses: {
+        200: {
+          content: {
+            'text/event-stream': {
+              jobs: Array<{
+                id: string
+                filename: string
+                status: "pending" | "processing" | "completed" | "failed" | "cancelled"
+                /** Null until the file was counted. */
+                totalRows: number | null
+                /** `successCount` + `failedCount`. */
+                processedRows: number
+                /** Rows that were imported. */
+                successCount: number
+                /** Rows that were refused. */
+                failedCount: number
+                /** Why a failed job failed. */
+                error: string | null
+                createdAt: string
+                /** When it was completed, or failed. */
+                completedAt: string | null
+                /** Visible changes so far: of two states the one with more is newer. */
+                sequence: number
+              }>
+              next: string | null
+            } | {
+              id: string
+              filename: string
+              status: "pending" | "processing" | "completed" | "failed" | "cancelled"
+              /** Null until the file was counted. */
+              totalRows: number | null
+              /** `successCount` + `failedCount`. */
+              processedRows: number
+              /** Rows that were imported. */
+              successCount: number
+              /** Rows that were refused. */
+              failedCount: number
+              /** Why a failed job failed. */
+              error: string | null
+              createdAt: string
+              /** When it was completed, or failed. */
+              completedAt: string | null
+              /** Visible changes so far: of two states the one with more is newer. */
+              sequence: number
+            } | {
+              jobId: string
+            } | {
+              total: number
+              pending: number
+              processing: number
+              completed: number
+              failed: number
+              cancelled: number
+            }
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        429: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
           content: {
             'application/problem+json': Problem
           }
@@ -162,6 +280,8 @@ export interface paths {
               createdAt: string
               /** When it was completed, or failed. */
               completedAt: string | null
+              /** Visible changes so far: of two states the one with more is newer. */
+              sequence: number
             }
           }
         }

@@ -17,7 +17,14 @@ function showJob(job: Job, rejects: Reject[]) {
   const completedAt = job.completedAt?.toISOString() ?? null
   const errors = rejects.map((reject) => showReject(job, reject))
   const counts = { totalRows, processedRows, successCount, failedCount }
-  return { id, filename, status, ...counts, errors, error, createdAt, completedAt }
+  const { sequence } = job
+  return { id, filename, status, ...counts, errors, error, createdAt, completedAt, sequence }
+}
+
+/** A job as the live view of all jobs shows it: like in the list, without its rejected rows. */
+export function showJobState(job: Job) {
+  const { errors: _, ...state } = showJob(job, [])
+  return state
 }
 
 /** Read as its file was: the dialect is kept with the job, the row as it stood there. */

@@ -11,11 +11,13 @@ import {
   linkNext,
 } from '../platform/http/paging.ts'
 import { problems } from '../platform/http/problem.ts'
-import type { StreamLimits } from '../platform/http/stream-limit.ts'
+import { createStreamLimit, type StreamLimits } from '../platform/http/stream-limit.ts'
 import type { ObjectStore } from '../platform/objects/objects.ts'
 import type { JobAccess } from './caller.ts'
 import { errorsDisposition, streamErrorsCsv } from './errors-csv.ts'
 import type { JobLiveHub } from './live.ts'
+import type { JobOverviewHub } from './live-overview.ts'
+import { registerOverviewRoutes } from './overview-routes.ts'
 import type { JobQueue } from './queue.ts'
 import { requireJob, showJobList, showJobWithErrors } from './read-model.ts'
 import { listJobs } from './read-postgres.ts'
@@ -30,11 +32,12 @@ export interface JobRoutes {
   objects: ObjectStore
   queue: Pick<JobQueue, 'enqueue'>
   live: JobLiveHub
+  overview: JobOverviewHub
   /** How many live views are served. */
   streams: StreamLimits
   maxUploadBytes: number
   /** A job is there, and its record in the ledger. */
-  onCreated: (created: { jobId: string; recordId: string }) => void
+  onCreated: (created: { jobId: string; clientKrn: string; recordId: string }) => void
 }
 
 /** Everything below `/api/jobs`, in a scope of its own: here a body is a form, not JSON. */
@@ -46,7 +49,10 @@ export async function registerJobRoutes(app: App, parts: JobRoutes): Promise<voi
   registerUploadRoute(app, parts)
   registerListRoute(app, parts)
   registerJobRoute(app, parts)
-  registerStreamRoute(app, parts)
+  // One limit for all live views of jobs.
+  const limit = createStreamLimit(parts.streams)
+  registerOverviewRoutes(app, parts, limit)
+  registerStreamRoute(app, parts, limit)
   registerErrorsRoute(app, parts)
 }
 

@@ -45,7 +45,7 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
         const file = await receiveFile(request, objects, { objectName, maxBytes: maxUploadBytes })
         const creation = await keepAsJob(file, toNewJob(id, objectName, caller, file, key))
         if (creation.isReplay) reply.header('idempotency-replayed', 'true')
-        else onCreated(creation)
+        else onCreated({ ...creation, clientKrn: caller.clientKrn })
         reply.header('location', `/api/jobs/${creation.jobId}`)
         return { jobId: creation.jobId }
       } catch (error) {

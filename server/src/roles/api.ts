@@ -1,14 +1,18 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Config } from '../config.ts'
+import { jobAnnouncementOf, readJobAnnouncement } from '../jobs/announcement.ts'
 import { createJobAccess } from '../jobs/caller.ts'
 import { createJobLiveHub } from '../jobs/live.ts'
-import { showProgress } from '../jobs/read-model.ts'
-import { jobsByIds } from '../jobs/read-postgres.ts'
+import { createJobOverviewHub } from '../jobs/live-overview.ts'
+import { showJobState, showProgress } from '../jobs/read-model.ts'
+import { jobsByIds, listJobs } from '../jobs/read-postgres.ts'
 import { registerJobRoutes } from '../jobs/routes.ts'
+import { readJobStats } from '../jobs/stats-postgres.ts'
 import { PebblesError } from '../platform/errors.ts'
 import { type App, createApp, listen } from '../platform/http/app.ts'
 import { createAuthHooks } from '../platform/http/auth.ts'
+import { encodeTimeCursor } from '../platform/http/paging.ts'
 import type { Log } from '../platform/log.ts'
 import { listenForChanges } from '../platform/postgres/notifications.ts'
 import { openDevIssuer } from '../platform/tokens/dev-issuer.ts'
@@ -33,7 +37,7 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
   await using opened = new AsyncDisposableStack()
   const warn = (message: string, err: Error) => log.warn({ err }, message)
   const auth = createAuthHooks(await openTokens(config, log))
-  const { store, announce, database, objects, queue } = base
+  const { store, announce, announceJobs, database, objects, queue } = base
 
   const live = createLiveHub({
     fetchRecords: (ids) => store.byIds(ids),
@@ -48,16 +52,30 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
       log: warn,
     }),
   )
+  const overview = opened.use(
+    createJobOverviewHub({
+      fetchJobs: (ids) => jobsByIds(database.pool, ids),
+      listNewest: (clientKrn, limit) => listJobs(database.pool, clientKrn, { limit }),
+      readStats: (clientKrn) => readJobStats(database.pool, clientKrn),
+      toMessage: showJobState,
+      toCursor: ({ createdAt, id }) => encodeTimeCursor(createdAt, id),
+      log: warn,
+    }),
+  )
   opened.use(
     await listenForChanges({
       url: database.url,
       channels: {
         [PROGRESS_CHANNEL]: (announcements) => live.changed(announcements),
-        [JOBS_CHANNEL]: (ids) => liveJobs.changed(ids),
+        [JOBS_CHANNEL]: (announcements) => {
+          liveJobs.changed(announcements.map((announcement) => readJobAnnouncement(announcement).jobId))
+          overview.changed(announcements)
+        },
       },
       onReconnect: () => {
         void live.lookAtAll()
         liveJobs.lookAtAll()
+        overview.resend()
       },
       log: warn,
     }),
@@ -77,6 +95,7 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
   app.addHook('preClose', async () => {
     await live[Symbol.asyncDispose]()
     await liveJobs[Symbol.asyncDispose]()
+    await overview[Symbol.asyncDispose]()
   })
   registerHealthRoutes(app, database)
   await app.register(async (scope) => {
@@ -97,10 +116,12 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
       objects,
       queue,
       live: liveJobs,
+      overview,
       streams,
       maxUploadBytes: config.MAX_UPLOAD_BYTES,
-      onCreated: ({ jobId, recordId }) => {
+      onCreated: ({ jobId, clientKrn, recordId }) => {
         queue.wake(jobId)
+        announceJobs.notify([jobAnnouncementOf({ id: jobId, clientKrn })])
         announce.notify([recordId])
       },
     })

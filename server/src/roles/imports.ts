@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts'
+import { jobAnnouncementOf } from '../jobs/announcement.ts'
 import { createImportWorker } from '../jobs/import-worker.ts'
 import { keepSwept } from '../jobs/sweep.ts'
 import type { Log } from '../platform/log.ts'
@@ -13,9 +14,9 @@ export async function startImports(config: Config, base: Base, log: Log): Promis
     objects,
     batchRows: config.IMPORT_BATCH_ROWS,
     log,
-    onClaimed: ({ id }) => announceJobs.notify([id]),
+    onClaimed: (job) => announceJobs.notify([jobAnnouncementOf(job)]),
     onCommitted: ({ job, recordId }) => {
-      announceJobs.notify([job.id])
+      announceJobs.notify([jobAnnouncementOf(job)])
       announce.notify([recordId])
     },
   })
