@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Config } from '../config.ts'
@@ -12,6 +13,7 @@ import { readJobStats } from '../jobs/stats-postgres.ts'
 import { PebblesError } from '../platform/errors.ts'
 import { type App, createApp, listen } from '../platform/http/app.ts'
 import { createAuthHooks } from '../platform/http/auth.ts'
+import { registerPage } from '../platform/http/page.ts'
 import { encodeTimeCursor } from '../platform/http/paging.ts'
 import type { Log } from '../platform/log.ts'
 import { listenForChanges } from '../platform/postgres/notifications.ts'
@@ -26,6 +28,9 @@ import { registerProgressRoutes } from '../progress/routes.ts'
 import type { RecordStore } from '../progress/store.ts'
 import { type Base, JOBS_CHANNEL, PROGRESS_CHANNEL } from './base.ts'
 import { registerHealthRoutes } from './health.ts'
+
+/** The page as it was built. */
+const PAGE = fileURLToPath(new URL('../../../web/dist', import.meta.url))
 
 export interface Api extends AsyncDisposable {
   /** Where it listens, such as `http://127.0.0.1:8081`. */
@@ -97,6 +102,7 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
     await liveJobs[Symbol.asyncDispose]()
     await overview[Symbol.asyncDispose]()
   })
+  registerPage(app, PAGE)
   registerHealthRoutes(app, database)
   await app.register(async (scope) => {
     await limitRate(scope as unknown as App, config.RATE_LIMIT)
