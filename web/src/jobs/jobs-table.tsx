@@ -1,3 +1,4 @@
+import Box from '@mui/material/Box'
 import IconButton from '@mui/material/IconButton'
 import Paper from '@mui/material/Paper'
 import Table from '@mui/material/Table'
@@ -7,6 +8,7 @@ import TableHead from '@mui/material/TableHead'
 import TableRow from '@mui/material/TableRow'
 import { Fragment } from 'react'
 import type { Job } from '../api/types.ts'
+import { HIDDEN } from '../shell/hidden.ts'
 import { ChevronIcon } from '../shell/icons.tsx'
 import { JobActions } from './job-actions.tsx'
 import { Count, JobName, JobProgress, When } from './job-cells.tsx'
@@ -16,14 +18,14 @@ import { StatusChip } from './status-chip.tsx'
 
 /** Widths in a fixed layout: long names wrap instead of pushing numbers out of sight. */
 const COLUMNS = [
-  { name: '', label: 'Details', width: 48 },
+  { name: 'Details', width: 48, isHidden: true },
   { name: 'File' },
   { name: 'Status', width: 128 },
   { name: 'Progress', width: 240 },
   { name: 'Imported', width: 112, isNumber: true },
   { name: 'Refused', width: 104, isNumber: true },
   { name: 'Uploaded', width: 128 },
-  { name: '', label: 'Actions', width: 100 },
+  { name: 'Actions', width: 100, isHidden: true },
 ] as const
 
 export function JobsTable({ jobs, ...rest }: RowsProps) {
@@ -41,8 +43,7 @@ export function JobsTable({ jobs, ...rest }: RowsProps) {
           <TableRow>
             {COLUMNS.map((column) => (
               <TableCell
-                key={column.name || ('label' in column ? column.label : '')}
-                aria-label={'label' in column ? column.label : undefined}
+                key={column.name}
                 align={'isNumber' in column ? 'right' : 'left'}
                 sx={{
                   width: 'width' in column ? column.width : undefined,
@@ -50,7 +51,13 @@ export function JobsTable({ jobs, ...rest }: RowsProps) {
                   ...(column.name === 'File' && { pl: 0.5 }),
                 }}
               >
-                {column.name}
+                {'isHidden' in column ? (
+                  <Box component="span" sx={HIDDEN}>
+                    {column.name}
+                  </Box>
+                ) : (
+                  column.name
+                )}
               </TableCell>
             ))}
           </TableRow>

@@ -1,15 +1,11 @@
 import Box from '@mui/material/Box'
 import Button from '@mui/material/Button'
 import Container from '@mui/material/Container'
-import IconButton from '@mui/material/IconButton'
-import ListItemIcon from '@mui/material/ListItemIcon'
-import ListItemText from '@mui/material/ListItemText'
-import Menu from '@mui/material/Menu'
-import MenuItem from '@mui/material/MenuItem'
 import { useColorScheme } from '@mui/material/styles'
-import Tooltip from '@mui/material/Tooltip'
+import ToggleButton from '@mui/material/ToggleButton'
+import ToggleButtonGroup from '@mui/material/ToggleButtonGroup'
 import Typography from '@mui/material/Typography'
-import { type ReactNode, useState } from 'react'
+import type { ReactNode } from 'react'
 import { useSession } from '../api/session.ts'
 import { Mark, MoonIcon, ScreenIcon, SunIcon } from './icons.tsx'
 
@@ -36,47 +32,33 @@ export function Header({ children }: { children?: ReactNode }) {
 
 const MODES = [
   { mode: 'light', name: 'Light', Icon: SunIcon },
-  { mode: 'dark', name: 'Dark', Icon: MoonIcon },
   { mode: 'system', name: 'As the system', Icon: ScreenIcon },
+  { mode: 'dark', name: 'Dark', Icon: MoonIcon },
 ] as const
 
 /** Light, dark, or as the system is; the browser remembers it. */
 function ThemeSwitch() {
   const { mode, setMode } = useColorScheme()
-  const [anchor, setAnchor] = useState<HTMLElement | null>(null)
-  const { Icon, name } = MODES.find((each) => each.mode === mode) ?? MODES[2]
   return (
-    <>
-      <Tooltip title="Colours" describeChild>
-        <IconButton
-          aria-label={`Colours: ${name}`}
-          aria-haspopup="menu"
-          aria-expanded={anchor !== null}
-          onClick={({ currentTarget }) => setAnchor(currentTarget)}
-          sx={{ mr: -1 }}
+    <ToggleButtonGroup
+      exclusive
+      size="small"
+      aria-label="Colours"
+      value={mode ?? 'system'}
+      onChange={(_event, next) => next && setMode(next)}
+      sx={{ ml: 1 }}
+    >
+      {MODES.map(({ mode, name, Icon }) => (
+        <ToggleButton
+          key={mode}
+          value={mode}
+          aria-label={name}
+          title={name}
+          sx={{ p: 0.625, borderColor: 'line' }}
         >
-          <Icon fontSize="small" />
-        </IconButton>
-      </Tooltip>
-      <Menu anchorEl={anchor} open={anchor !== null} onClose={() => setAnchor(null)}>
-        {MODES.map((each) => (
-          <MenuItem
-            key={each.mode}
-            role="menuitemradio"
-            aria-checked={each.mode === mode}
-            selected={each.mode === mode}
-            onClick={() => {
-              setMode(each.mode)
-              setAnchor(null)
-            }}
-          >
-            <ListItemIcon>
-              <each.Icon fontSize="small" />
-            </ListItemIcon>
-            <ListItemText>{each.name}</ListItemText>
-          </MenuItem>
-        ))}
-      </Menu>
-    </>
+          <Icon sx={{ fontSize: 16 }} />
+        </ToggleButton>
+      ))}
+    </ToggleButtonGroup>
   )
 }

@@ -2,6 +2,7 @@ import Alert from '@mui/material/Alert'
 import Box from '@mui/material/Box'
 import Snackbar from '@mui/material/Snackbar'
 import { createContext, type ReactNode, use, useCallback, useMemo, useState } from 'react'
+import { HIDDEN } from './hidden.ts'
 
 interface Notices {
   /** Says it aloud to who listens to the page, and shows nothing: it can be seen elsewhere. */
@@ -14,15 +15,6 @@ const NoticesContext = createContext<Notices>({ announce: () => {}, show: () => 
 
 export const useNotices = (): Notices => use(NoticesContext)
 
-const HIDDEN = {
-  position: 'absolute',
-  width: '1px',
-  height: '1px',
-  m: 0,
-  overflow: 'hidden',
-  clipPath: 'inset(50%)',
-  whiteSpace: 'nowrap',
-}
 const SHOWN_MS = 6_000
 
 /** One polite live region for all of the page, and short messages at its foot. */

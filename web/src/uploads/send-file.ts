@@ -1,5 +1,6 @@
 import { PebblesApiError, PebblesConnectionError } from '@pebbles/client'
-import { type Api, parseProblem } from '../api/api.ts'
+import { parseProblem } from '../api/answers.ts'
+import type { Api } from '../api/api.ts'
 
 export interface Sending {
   file: File

@@ -34,14 +34,20 @@ export function createUploadStore({ api, onDone, onFailed }: UploadStoreOptions)
 
   function apply(event: UploadEvent): void {
     set(applyUploadEvent(queue, event))
-    for (const id of nextToStart(queue)) void start(id)
+    startNext()
   }
 
-  async function start(id: string): Promise<void> {
+  function startNext(): void {
+    for (const id of nextToStart(queue)) {
+      set(applyUploadEvent(queue, { type: 'start', id, atMs: Date.now() }))
+      void send(id)
+    }
+  }
+
+  async function send(id: string): Promise<void> {
     const kept = files.get(id)!
     const abort = new AbortController()
     files.set(id, { ...kept, abort })
-    apply({ type: 'start', id, atMs: Date.now() })
     const { dataset, parentId, filename } = queue.find((item) => item.id === id)!
     try {
       const jobId = await sendFile(api, {
@@ -70,7 +76,7 @@ export function createUploadStore({ api, onDone, onFailed }: UploadStoreOptions)
         return { id, filename, sizeBytes, dataset, parentId, ...start }
       })
       set([...queue, ...items])
-      for (const id of nextToStart(queue)) void start(id)
+      startNext()
     },
     cancel(id) {
       files.get(id)?.abort.abort()

@@ -1,7 +1,6 @@
 import Box from '@mui/material/Box'
 import Button from '@mui/material/Button'
 import Collapse from '@mui/material/Collapse'
-import MenuItem from '@mui/material/MenuItem'
 import Paper from '@mui/material/Paper'
 import TextField from '@mui/material/TextField'
 import Typography from '@mui/material/Typography'
@@ -92,13 +91,14 @@ export function UploadZone({
           size="small"
           label="Import as"
           value={dataset.name}
+          slotProps={{ select: { native: true } }}
           onChange={({ target }) => onDataset(target.value)}
           sx={{ minWidth: 160, textAlign: 'left', flex: { xs: '1 1 120px', sm: '0 0 auto' } }}
         >
           {datasets.map(({ name }) => (
-            <MenuItem key={name} value={name}>
+            <option key={name} value={name}>
               {name}
-            </MenuItem>
+            </option>
           ))}
         </TextField>
         <Button
