@@ -7,7 +7,8 @@ export const clientTagOf = (clientKrn: string): string => digest('jobs', clientK
 export const jobAnnouncementOf = ({ id, clientKrn }: { id: string; clientKrn: string }): string =>
   `${id}:${clientTagOf(clientKrn)}`
 
-export function readJobAnnouncement(announcement: string): { jobId: string; clientTag: string } {
-  const [jobId = '', clientTag = ''] = announcement.split(':')
+/** @returns no tag when only the id was announced: the job may be anybody's */
+export function readJobAnnouncement(announcement: string): { jobId: string; clientTag: string | undefined } {
+  const [jobId = '', clientTag] = announcement.split(':')
   return { jobId, clientTag }
 }

@@ -70,7 +70,8 @@ export function createJobOverviewHub(options: JobOverviewOptions): JobOverviewHu
   const { fetchJobs, listNewest, readStats, toMessage, toCursor, log } = options
   const audiences = new Map<string, Audience>()
   const byTag = new Map<string, Audience>()
-  let dirty = new Map<string, Audience>()
+  /** Jobs to be read, with who watches their client; undefined when it was not told whose they are. */
+  let dirty = new Map<string, Audience | undefined>()
   let size = 0
 
   const loops = [
@@ -105,18 +106,28 @@ export function createJobOverviewHub(options: JobOverviewOptions): JobOverviewHu
   }
 
   async function fetchDirty(): Promise<void> {
-    const asked = [...dirty].filter(([, { viewers }]) => viewers.size > 0)
+    const asked = [...dirty].filter(([, audience]) => audience?.viewers.size !== 0)
     dirty = new Map()
     for (let i = 0; i < asked.length; i += FETCH_CHUNK) {
       const chunk = asked.slice(i, i + FETCH_CHUNK)
       try {
         const found = new Map((await fetchJobs(chunk.map(([id]) => id))).map((job) => [job.id, job]))
-        for (const [id, audience] of chunk) offer(audience, id, found.get(id))
+        for (const [id, audience] of chunk) {
+          const job = found.get(id)
+          for (const each of audience ? [audience] : audiencesOf(id, job)) offer(each, id, job)
+        }
       } catch (error) {
         for (const [id, audience] of asked.slice(i)) dirty.set(id, audience)
         throw error
       }
     }
+  }
+
+  /** Of a job that is gone nobody knows whose it was: it is told to those who have heard of it. */
+  function audiencesOf(id: string, job: Job | undefined): Audience[] {
+    return [...audiences.values()].filter(({ clientKrn, offered }) =>
+      job ? clientKrn === job.clientKrn : offered.has(id),
+    )
   }
 
   async function sendSnapshots(audience: Audience): Promise<void> {
@@ -276,8 +287,8 @@ export function createJobOverviewHub(options: JobOverviewOptions): JobOverviewHu
       if (size === 0) return
       for (const announcement of announcements) {
         const { jobId, clientTag } = readJobAnnouncement(announcement)
-        const audience = byTag.get(clientTag)
-        if (audience) dirty.set(jobId, audience)
+        const audience = clientTag === undefined ? undefined : byTag.get(clientTag)
+        if (audience || clientTag === undefined) dirty.set(jobId, audience)
       }
       if (dirty.size <= MAX_DIRTY) return
       dirty.clear()

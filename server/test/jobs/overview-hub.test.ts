@@ -103,6 +103,23 @@ describe('the hub of live views of all jobs', { concurrency: true }, () => {
     assert.equal(sent.filter(({ event }) => event === 'snapshot').length, 2)
   })
 
+  test('W3 an announcement that names no client reaches the right one all the same', async (t) => {
+    const { hub, put, jobs } = openHub(t)
+    const [mine, theirs] = [openStream(), openStream()]
+    await hub.watch(CLIENT, mine.stream)
+    await hub.watch('krn:other', theirs.stream)
+    put('a', 1)
+    hub.changed(['a'])
+    await delivery()
+    jobs.delete('a')
+    hub.changed(['a'])
+    await delivery()
+    const told = ({ sent }: typeof mine) =>
+      sent.map(({ event }) => event).filter((event) => event !== 'stats')
+    assert.deepEqual(told(mine), ['snapshot', 'job', 'deleted'])
+    assert.deepEqual(told(theirs), ['snapshot'])
+  })
+
   test('W3 a viewer who left before it came does not stay', async (t) => {
     const { hub } = openHub(t)
     const { stream } = openStream()
