@@ -7,7 +7,7 @@ import Stack from '@mui/material/Stack'
 import type { Theme } from '@mui/material/styles'
 import Typography from '@mui/material/Typography'
 import useMediaQuery from '@mui/material/useMediaQuery'
-import { useRef, useState } from 'react'
+import { useState } from 'react'
 import { AWAY, tellShortly } from '../api/problem.ts'
 import type { Job, JobList } from '../api/types.ts'
 import { formatCount } from '../format.ts'
@@ -30,12 +30,13 @@ export interface RowsProps {
 interface JobsSectionProps {
   view: JobsView
   onCorrected: RowsProps['onCorrected']
+  /** A job was deleted, and with it the button that had the focus. */
+  onGone: () => void
 }
 
 /** The list of jobs, or what stands in its place while it is read or cannot be. */
-export function JobsSection({ view, onCorrected }: JobsSectionProps) {
+export function JobsSection({ view, onCorrected, onGone }: JobsSectionProps) {
   const { list, error } = view
-  const heading = useRef<HTMLHeadingElement>(null)
   const isWide = useMediaQuery<Theme>((theme) => theme.breakpoints.up('md'))
   const now = useNow(20_000)
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set())
@@ -46,21 +47,14 @@ export function JobsSection({ view, onCorrected }: JobsSectionProps) {
   }
   function forget(job: Job) {
     view.remove(job.id)
-    // The button that had the focus is gone.
-    heading.current?.focus()
+    onGone()
   }
   if (!list && error) return <Away error={error} view={view} />
   if (!list) return <Loading />
   const Rows = isWide ? JobsTable : JobCards
   return (
     <Box component="section" aria-labelledby="jobs-heading">
-      <Typography
-        ref={heading}
-        id="jobs-heading"
-        variant="h2"
-        tabIndex={-1}
-        sx={{ mb: 1.5, outline: 'none' }}
-      >
+      <Typography id="jobs-heading" variant="h2" tabIndex={-1} sx={{ mb: 1.5, outline: 'none' }}>
         Imports
       </Typography>
       {error && (

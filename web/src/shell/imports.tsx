@@ -3,10 +3,10 @@ import Container from '@mui/material/Container'
 import Stack from '@mui/material/Stack'
 import Typography from '@mui/material/Typography'
 import { useQuery } from '@tanstack/react-query'
-import { useCallback, useEffect, useRef, useState } from 'react'
+import { type RefObject, useCallback, useEffect, useRef, useState } from 'react'
 import { isForbidden, tell } from '../api/problem.ts'
 import { useSession } from '../api/session.ts'
-import { CUSTOMERS, type Job } from '../api/types.ts'
+import { CUSTOMERS, type Job, type JobList } from '../api/types.ts'
 import { plural } from '../format.ts'
 import { announceEnd } from '../jobs/job-texts.ts'
 import { JobsSection } from '../jobs/jobs-section.tsx'
@@ -80,6 +80,7 @@ function Work({ view }: { view: ReturnType<typeof useJobs> }) {
     // The button that had the focus is gone.
     chooseRef.current?.focus()
   }
+  const keepFocus = useFocusKept(view.list, chooseRef)
   const isEmpty = view.list?.jobs.length === 0
   useTitle(view.stats?.processing ?? 0)
   return (
@@ -108,6 +109,7 @@ function Work({ view }: { view: ReturnType<typeof useJobs> }) {
       {!isEmpty && (
         <JobsSection
           view={view}
+          onGone={keepFocus}
           onCorrected={(files, job) =>
             store.add(files, { dataset: job.dataset ?? dataset.name, parentId: job.id })
           }
@@ -115,6 +117,21 @@ function Work({ view }: { view: ReturnType<typeof useJobs> }) {
       )}
     </Stack>
   )
+}
+
+/** How long after a deletion its row, its dialog, and with the last job the list itself may take to go. */
+const GOING_MS = 1_000
+
+/** Gives the focus of a deleted row to the heading of those that are left, or else to the button for new ones. */
+function useFocusKept(list: JobList | undefined, fallback: RefObject<HTMLElement | null>): () => void {
+  const [goneAtMs, setGoneAtMs] = useState(0)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it is looked at again whenever something has gone
+  useEffect(() => {
+    if (Date.now() - goneAtMs > GOING_MS || document.activeElement !== document.body) return
+    const left = document.getElementById('jobs-heading') ?? fallback.current
+    left?.focus({ preventScroll: true })
+  }, [goneAtMs, list])
+  return useCallback(() => setGoneAtMs(Date.now()), [])
 }
 
 /** A tab in the background tells that something is under way. */

@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core'
 import { openTestPool } from '../../../server/test/helpers/database.ts'
 import { startServer } from '../../../server/test/helpers/server.ts'
 import { HEADER, importFile, uploadJob } from '../../../server/test/jobs/helpers.ts'
-import { chooseFiles, csvFile, describeInBrowser, overflowOf, rowOf } from './browser.ts'
+import { chooseFiles, csvFile, describeInBrowser, overflowOf, rowOf, untilTrue } from './browser.ts'
 
 const AXE = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 const LONG = `${'a-very-long-name-without-an-end-'.repeat(6)}.csv`
@@ -136,7 +136,7 @@ describeInBrowser('the page for everybody', (openPage) => {
     const rows = Array.from({ length: 500 }, (_, n) => `P,p${n}@example.com,,C\n`).join('')
     await chooseFiles(page, csvFile('said.csv', `${HEADER}${rows},,,\n`))
     await rowOf(page, 'said.csv').getByText('Completed').waitFor()
-    await page.waitForFunction('said.length >= 2')
+    await untilTrue(page, 'said.length >= 2')
     assert.deepEqual(await page.evaluate('said'), [
       'said.csv is uploaded, its import begins.',
       'Import of said.csv completed: 500 rows imported, 1 row refused.',

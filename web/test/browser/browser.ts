@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { describe } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { atEnd, type Scope, suiteScope } from '../../../server/test/helpers/scope.ts'
 import type { TestServer } from '../../../server/test/helpers/server.ts'
@@ -96,6 +97,15 @@ export async function slowUploads(page: Page, bytesPerSecond: number): Promise<v
   const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytesPerSecond }
   await session.send('Network.enable')
   await session.send('Network.emulateNetworkConditions', conditions)
+}
+
+/** Waits until an expression is true in the page. Not `waitForFunction`, which the page's policy forbids to evaluate. */
+export async function untilTrue(page: Page, expression: string): Promise<void> {
+  for (let attempt = 0; attempt < 150; attempt++) {
+    if (await page.evaluate(expression)) return
+    await delay(100)
+  }
+  assert.fail(`it never came to this: ${expression}`)
 }
 
 /** How far the page is wider than its window. */

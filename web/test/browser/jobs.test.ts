@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core'
 import { openTestPool } from '../../../server/test/helpers/database.ts'
 import { startServer } from '../../../server/test/helpers/server.ts'
 import { HEADER, importFile, uploadJob } from '../../../server/test/jobs/helpers.ts'
-import { csvFile, describeInBrowser, rowOf } from './browser.ts'
+import { csvFile, describeInBrowser, rowOf, untilTrue } from './browser.ts'
 
 const focused = (page: Page) => page.evaluate('document.activeElement.textContent') as Promise<string>
 
@@ -53,7 +53,13 @@ describeInBrowser('what can be done with a job in the page', (openPage) => {
     assert.equal(await focused(page), 'Delete')
     await page.keyboard.press('Enter')
     await rowOf(page, 'second.csv').waitFor({ state: 'detached' })
-    await page.waitForFunction('document.activeElement.textContent === "Imports"')
+    await untilTrue(page, 'document.activeElement.textContent === "Imports"')
+    await page.getByRole('button', { name: 'Delete first.csv' }).focus()
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog').waitFor()
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await untilTrue(page, 'document.activeElement.textContent === "Choose files"')
   })
 
   test('W2 a job that is deleted elsewhere goes from the page, and one that cannot be changed any more says why', async (t) => {
@@ -92,8 +98,9 @@ describeInBrowser('what can be done with a job in the page', (openPage) => {
     await chooser.setFiles(csvFile('parent-errors.csv', corrected))
     await rowOf(page, 'parent-errors.csv').getByText('corrected report').waitFor()
     await page.getByText('Corrected later').waitFor()
-    await page.waitForFunction(
-      `[...document.querySelectorAll('[data-job]')].some((row) => /^parent\\.csv[\\s\\S]*\\b2\\s+0\\b/.test(row.innerText))`,
+    await untilTrue(
+      page,
+      `[...document.querySelectorAll('[data-job]')].some((row) => /parent\\.csv[\\s\\S]*\\b2\\s+0\\b/.test(row.innerText))`,
     )
   })
 
