@@ -26,11 +26,21 @@ if (process.platform !== 'win32' && !existsSync(runtime)) {
 }
 
 const page = `${root}web/dist/index.html`
-const sources = ['web/src', 'web/scripts', 'client/src', 'web/index.html', 'web/vite.config.ts', 'web/package.json']
+const sources = [
+  'web/src',
+  'web/scripts',
+  'client/src',
+  'web/index.html',
+  'web/vite.config.ts',
+  'web/package.json',
+]
 if (!existsSync(page) || statSync(page).mtimeMs < newestMs([lock, ...sources.map((path) => root + path)])) {
   console.error('Building the page (a few seconds) …')
   const node = existsSync(runtime) ? runtime : process.execPath
-  const { status, error } = spawnSync(node, [`${root}web/scripts/build.ts`], { cwd: root, stdio: ['ignore', 2, 2] })
+  const { status, error } = spawnSync(node, [`${root}web/scripts/build.ts`], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  })
   if (error || status !== 0) fail(`The page could not be built${error ? `: ${error.message}` : ''}.`)
 }
 

@@ -67,8 +67,15 @@ describe('what the page says', () => {
         'Ada Brandt,ada.brandt@example.com,+1 202 555 0101,"Brandt & Daughters, Ltd."\n' +
         'Bela Novak,bela.novak@example.org,,Novak Instruments\n',
     )
-    const orders = { name: 'orders', columns: [{ name: 'amount', type: 'number' }, { name: 'note' }] }
-    assert.equal(sampleCsv(orders), 'amount,note\n12.5,note 1\n3.25,note 2\n')
+    const orders = {
+      name: 'orders',
+      columns: [
+        { name: 'amount', type: 'decimal' },
+        { name: 'size', type: 'enum', values: ['S', 'L'] },
+        { name: 'note' },
+      ],
+    }
+    assert.equal(sampleCsv(orders), 'amount,size,note\n12.50,S,note 1\n3.25,L,note 2\n')
   })
 
   test('W2 the cursor of the next page is read from the Link header', () => {

@@ -38,6 +38,8 @@ export interface Column {
   name: string
   type?: string
   required?: boolean
+  /** What an enum allows. */
+  values?: readonly string[]
 }
 
 /** The dataset that every service has. */

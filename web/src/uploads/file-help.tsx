@@ -48,7 +48,7 @@ export function FileHelp({ dataset, isCentred }: { dataset: Dataset; isCentred: 
             </Box>
             <Box component="span" sx={{ color: 'text.secondary' }}>
               {' '}
-              {[type, required === false ? 'optional' : 'needed'].filter(Boolean).join(', ')}
+              {[type, required ? 'needed' : 'optional'].filter(Boolean).join(', ')}
             </Box>
           </Box>
         ))}
