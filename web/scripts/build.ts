@@ -27,11 +27,18 @@ try {
   const bytes = await initialBytes(building)
   const used = `${Math.round(bytes / 1000)} of ${BUDGET / 1000} kB of JavaScript`
   if (bytes > BUDGET) throw new Error(`the page is too heavy: ${used}`)
-  await rm(DIST, { recursive: true, force: true })
-  await rename(building, DIST)
+  await replace(DIST, building)
   console.error(`The page is built: ${used}, gzipped.`)
 } finally {
   await rm(building, { recursive: true, force: true })
+}
+
+/** Puts the new page in the place of the old one. When somebody else has just done so, theirs stays: it is as new. */
+async function replace(old: string, fresh: string): Promise<void> {
+  await rm(old, { recursive: true, force: true })
+  await rename(fresh, old).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
+  })
 }
 
 async function compressAll(dir: string): Promise<void> {

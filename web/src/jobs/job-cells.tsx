@@ -43,10 +43,12 @@ export function JobProgress({ job }: { job: Job }) {
   const isMoving = status === 'processing'
   const total = Math.max(1, totalRows ?? 0)
   const text = describeRows(job)
-  const isKnown = percent !== undefined
+  // Of what has not begun, or ended without a row, a bar would only be a line.
+  const hasRows = percent !== undefined && (status === 'completed' || job.processedRows > 0)
+  const hasBar = isMoving || hasRows
   return (
     <Box>
-      {(isKnown || isMoving) && (
+      {hasBar && (
         <Bar
           label={`Rows of ${job.filename}`}
           percent={percent}
@@ -57,13 +59,11 @@ export function JobProgress({ job }: { job: Job }) {
           ]}
         />
       )}
-      <Box
-        sx={{ display: 'flex', justifyContent: 'space-between', gap: 1, mt: isKnown || isMoving ? 0.5 : 0 }}
-      >
+      <Box sx={{ display: 'flex', justifyContent: 'space-between', gap: 1, mt: hasBar ? 0.5 : 0 }}>
         <Typography variant="caption" color="textSecondary">
           {text}
         </Typography>
-        {isKnown && percent < 100 && (
+        {hasBar && percent !== undefined && percent < 100 && (
           <Typography variant="caption" color="textSecondary" sx={{ whiteSpace: 'nowrap' }}>
             {percent} %
           </Typography>

@@ -111,8 +111,10 @@ function JobRow({
       </TableRow>
       {isOpen && (
         <TableRow id={`details-${job.id}`}>
-          <TableCell colSpan={COLUMNS.length} sx={{ pl: 6.5, pt: 0, pb: 2.5 }}>
-            <JobDetails job={job} onCorrected={onCorrected} />
+          <TableCell colSpan={COLUMNS.length} sx={{ pt: 0, pb: 2.5 }}>
+            <Box sx={{ pl: 4.5, pr: 1 }}>
+              <JobDetails job={job} onCorrected={onCorrected} />
+            </Box>
           </TableCell>
         </TableRow>
       )}
