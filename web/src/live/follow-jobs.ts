@@ -13,7 +13,7 @@ export interface FollowJobsOptions {
 
 /**
  * Follows the live view of all jobs. Read with fetch, not EventSource, which can send no token. The SDK comes back after
- * a lost connection by itself; when it fails again and again it is left alone for longer and longer whiles.
+ * a lost connection by itself; after some failures in a row it is left alone for a while each time.
  */
 export async function followJobs(options: FollowJobsOptions): Promise<void> {
   const { url, token, signal, onEvent, onState, onUnauthorized } = options

@@ -43,17 +43,23 @@ function SignedIn() {
     }),
     [token, needsToken, refuse, change],
   )
-  const client = useMemo(() => createQueryClient(token), [token])
   return (
     <SessionContext value={session}>
-      <QueryClientProvider client={client} key={token}>
-        <Imports />
-      </QueryClientProvider>
+      <Cached key={token} />
     </SessionContext>
   )
 }
 
-function createQueryClient(_token: string | undefined): QueryClient {
+function Cached() {
+  const [client] = useState(createQueryClient)
+  return (
+    <QueryClientProvider client={client}>
+      <Imports />
+    </QueryClientProvider>
+  )
+}
+
+function createQueryClient(): QueryClient {
   return new QueryClient({
     defaultOptions: {
       queries: {

@@ -49,23 +49,27 @@ export function NoticesProvider({ children }: { children: ReactNode }) {
           <p key={`${index} ${text}`}>{text}</p>
         ))}
       </Box>
-      <Snackbar
-        open={isOpen}
-        anchorOrigin={{ vertical: 'bottom', horizontal: 'center' }}
-        autoHideDuration={SHOWN_MS}
-        onClose={(_event, reason) => reason !== 'clickaway' && setIsOpen(false)}
-      >
-        {/* Said by the region above already. */}
-        <Alert
-          severity={shown?.severity ?? 'success'}
-          variant="outlined"
-          role="presentation"
-          onClose={() => setIsOpen(false)}
-          sx={{ bgcolor: 'background.paper', overflowWrap: 'anywhere' }}
-        >
-          {shown?.text}
-        </Alert>
-      </Snackbar>
+      {shown && (
+        <section aria-label="Messages">
+          <Snackbar
+            open={isOpen}
+            anchorOrigin={{ vertical: 'bottom', horizontal: 'center' }}
+            autoHideDuration={SHOWN_MS}
+            onClose={(_event, reason) => reason !== 'clickaway' && setIsOpen(false)}
+          >
+            {/* Said by the region above already. */}
+            <Alert
+              severity={shown.severity}
+              variant="outlined"
+              role="presentation"
+              onClose={() => setIsOpen(false)}
+              sx={{ bgcolor: 'background.paper', overflowWrap: 'anywhere' }}
+            >
+              {shown.text}
+            </Alert>
+          </Snackbar>
+        </section>
+      )}
     </NoticesContext>
   )
 }
