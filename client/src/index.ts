@@ -2,7 +2,7 @@
  * The SDK of Pebbles: report the progress of a file from any worker, and watch it from anywhere.
  * Runs in Node from 20 on and in browsers; has no dependencies.
  */
-export { PebblesApiError, PebblesConnectionError, PebblesTimeoutError } from './errors.ts'
+export { isRetryable, PebblesApiError, PebblesConnectionError, PebblesTimeoutError } from './errors.ts'
 export type { FollowOptions } from './follow.ts'
 export type { components, Problem, paths } from './openapi.ts'
 export {
@@ -14,9 +14,13 @@ export {
 export type { Connection, TokenSource } from './request.ts'
 export {
   type JobProgress,
+  type JobState,
+  type JobStats,
+  type JobsEvent,
   type LiveRecord,
   type WatchJobOptions,
   type WatchProgressOptions,
   watchJob,
+  watchJobs,
   watchProgress,
 } from './watch.ts'

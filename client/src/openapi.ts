@@ -353,6 +353,8 @@ export interface paths {
               createdAt: string
               /** When it was completed, failed or cancelled. */
               completedAt: string | null
+              /** Visible changes so far: of two states the one with more is newer. */
+              sequence: number
             }>
           }
         }
@@ -367,6 +369,142 @@ export interface paths {
           }
         }
         403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/jobs/stats': {
+    /** Count jobs by status */
+    get: {
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              total: number
+              pending: number
+              processing: number
+              completed: number
+              failed: number
+              cancelled: number
+            }
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/jobs/stream': {
+    /** Watch all jobs */
+    get: {
+      responses: {
+        200: {
+          content: {
+            'text/event-stream': {
+              jobs: Array<{
+                id: string
+                filename: string
+                /** Where its rows go. */
+                dataset: string
+                /** The job whose refused rows this one corrects. */
+                parentId: string | null
+                /** Bytes of the file. */
+                sizeBytes: number
+                status: "pending" | "processing" | "completed" | "failed" | "cancelled"
+                /** Null until the file was counted. */
+                totalRows: number | null
+                /** `successCount` + `failedCount`. */
+                processedRows: number
+                /** Rows that were imported. */
+                successCount: number
+                /** Rows that were refused. */
+                failedCount: number
+                /** Of `failedCount`: rows that were there already, in the file or in the dataset. */
+                duplicateCount: number
+                /** Of `successCount`: rows that were refused, and came back corrected. */
+                correctedCount: number
+                /** Why a failed job failed. */
+                error: string | null
+                createdAt: string
+                /** When it was completed, failed or cancelled. */
+                completedAt: string | null
+                /** Visible changes so far: of two states the one with more is newer. */
+                sequence: number
+              }>
+              next: string | null
+            } | {
+              id: string
+              filename: string
+              /** Where its rows go. */
+              dataset: string
+              /** The job whose refused rows this one corrects. */
+              parentId: string | null
+              /** Bytes of the file. */
+              sizeBytes: number
+              status: "pending" | "processing" | "completed" | "failed" | "cancelled"
+              /** Null until the file was counted. */
+              totalRows: number | null
+              /** `successCount` + `failedCount`. */
+              processedRows: number
+              /** Rows that were imported. */
+              successCount: number
+              /** Rows that were refused. */
+              failedCount: number
+              /** Of `failedCount`: rows that were there already, in the file or in the dataset. */
+              duplicateCount: number
+              /** Of `successCount`: rows that were refused, and came back corrected. */
+              correctedCount: number
+              /** Why a failed job failed. */
+              error: string | null
+              createdAt: string
+              /** When it was completed, failed or cancelled. */
+              completedAt: string | null
+              /** Visible changes so far: of two states the one with more is newer. */
+              sequence: number
+            } | {
+              jobId: string
+            } | {
+              total: number
+              pending: number
+              processing: number
+              completed: number
+              failed: number
+              cancelled: number
+            }
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        429: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
           content: {
             'application/problem+json': Problem
           }
@@ -550,6 +688,8 @@ export interface paths {
               createdAt: string
               /** When it was completed, failed or cancelled. */
               completedAt: string | null
+              /** Visible changes so far: of two states the one with more is newer. */
+              sequence: number
             }
           }
         }
@@ -681,6 +821,8 @@ export interface paths {
               createdAt: string
               /** When it was completed, failed or cancelled. */
               completedAt: string | null
+              /** Visible changes so far: of two states the one with more is newer. */
+              sequence: number
             }
           }
         }
@@ -827,6 +969,8 @@ export interface paths {
               createdAt: string
               /** When it was completed, failed or cancelled. */
               completedAt: string | null
+              /** Visible changes so far: of two states the one with more is newer. */
+              sequence: number
             }
           }
         }

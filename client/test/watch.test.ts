@@ -3,7 +3,7 @@ import { before, describe, test } from 'node:test'
 import { suiteScope } from '../../server/test/helpers/scope.ts'
 import { spawnServer, startServer, type TestServer, update } from '../../server/test/helpers/server.ts'
 import { readEvents, type ServerEvent } from '../src/event-stream.ts'
-import { type LiveRecord, type PebblesApiError, watchJob, watchProgress } from '../src/index.ts'
+import { type LiveRecord, type PebblesApiError, watchJob, watchJobs, watchProgress } from '../src/index.ts'
 import { startProxy } from './helpers/proxy.ts'
 
 const CLIENT = 'krn:clnt:watch'
@@ -177,3 +177,32 @@ function cut(bytes: Uint8Array, size: number): ReadableStream<Uint8Array> {
     },
   })
 }
+
+describe('watchJobs', () => {
+  test('W3 tells of every job of a client, also after the connection was lost', async (t) => {
+    const first = await startServer(t)
+    const proxy = await startProxy(t, first.url)
+    const form = (name: string) => {
+      const body = new FormData()
+      body.append('file', new Blob(['name,email,phone,company\n']), name)
+      return { method: 'POST', body }
+    }
+    const seen: string[] = []
+    let snapshots = 0
+    for await (const { event, data } of watchJobs({ url: proxy.url })) {
+      if (event === 'snapshot') {
+        const name = ++snapshots === 1 ? 'before.csv' : 'after.csv'
+        void fetch(`${proxy.target}/api/jobs/upload`, form(name))
+        if (snapshots === 2) seen.push(...data.jobs.map(({ filename }) => filename))
+      }
+      if (event !== 'job' || data.status !== 'completed') continue
+      seen.push(data.filename)
+      if (data.filename === 'after.csv') break
+      await first.stop()
+      const second = await startServer(t, { DATABASE_URL: first.databaseUrl, PEBBLES_DATA: first.dataDir })
+      proxy.target = second.url
+    }
+    assert.equal(snapshots, 2)
+    assert.deepEqual(new Set(seen), new Set(['before.csv', 'after.csv']))
+  })
+})

@@ -15,7 +15,7 @@ import { TEMPLATE_DATABASE } from './helpers/database.ts'
 
 const CONCURRENCY = 2
 const asked = process.argv.slice(2)
-const files = asked.length > 0 ? asked : globSync('{server,client}/test/**/*.test.ts').sort()
+const files = asked.length > 0 ? asked : globSync('{server,client,web}/test/**/*.test.ts').sort()
 
 await using opened = new AsyncDisposableStack()
 // Any other server from PostgreSQL 15 on, where the role may create databases: TEST_POSTGRES_URL=postgres://…

@@ -30,7 +30,7 @@ export function registerControlRoutes(app: App, parts: JobRoutes): void {
       const { id } = await requireJob(pool, clientKrn, request.params.id)
       const { job, recordId } = await cancelJob(pool, { clientKrn, id })
       onStopped(id)
-      onChanged({ jobId: id, recordId })
+      onChanged({ jobId: id, clientKrn, recordId })
       return showJobWithErrors(pool, job)
     },
   )
@@ -53,7 +53,7 @@ export function registerControlRoutes(app: App, parts: JobRoutes): void {
       const { id } = await requireJob(pool, clientKrn, request.params.id)
       const job = await retryJob(pool, queue, { clientKrn, id })
       queue.wake(id)
-      onChanged({ jobId: id })
+      onChanged({ jobId: id, clientKrn })
       return showJobWithErrors(pool, job)
     },
   )
@@ -81,7 +81,7 @@ export function registerControlRoutes(app: App, parts: JobRoutes): void {
       const { id } = await requireJob(pool, clientKrn, request.params.id)
       await deleteJob({ pool, objects }, { clientKrn, id }, { withRows: request.query.rows === 'true' })
       onStopped(id)
-      onChanged({ jobId: id })
+      onChanged({ jobId: id, clientKrn })
       return reply.code(204).send() as never
     },
   )

@@ -20,7 +20,13 @@ function showJob(job: Job, rejects: Reject[]) {
   const errors = rejects.map((reject) => showReject(job, reject))
   const file = { id, filename, dataset, parentId, sizeBytes }
   const counts = { totalRows, processedRows, successCount, failedCount, duplicateCount, correctedCount }
-  return { ...file, status, ...counts, errors, error, createdAt, completedAt }
+  return { ...file, status, ...counts, errors, error, createdAt, completedAt, sequence: job.sequence }
+}
+
+/** A job as the live view of all jobs shows it: like in the list, without its rejected rows. */
+export function showJobState(job: Job) {
+  const { errors: _, ...state } = showJob(job, [])
+  return state
 }
 
 /** Read as its file was: the dialect is kept with the job, the row as it stood there. */

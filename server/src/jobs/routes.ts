@@ -11,7 +11,7 @@ import {
   linkNext,
 } from '../platform/http/paging.ts'
 import { problems } from '../platform/http/problem.ts'
-import type { StreamLimits } from '../platform/http/stream-limit.ts'
+import { createStreamLimit, type StreamLimits } from '../platform/http/stream-limit.ts'
 import type { ObjectStore } from '../platform/objects/objects.ts'
 import type { SigningKeys } from '../platform/postgres/signing-keys.ts'
 import type { JobAccess } from './caller.ts'
@@ -19,6 +19,8 @@ import { registerControlRoutes } from './control-routes.ts'
 import { errorsDisposition, streamErrorsCsv } from './errors-csv.ts'
 import { streamRawErrorsCsv } from './errors-raw-csv.ts'
 import type { JobLiveHub } from './live.ts'
+import type { JobOverviewHub } from './live-overview.ts'
+import { registerOverviewRoutes } from './overview-routes.ts'
 import { registerProofRoutes } from './proof-routes.ts'
 import type { JobQueue } from './queue.ts'
 import { requireJob, showJobList, showJobWithErrors } from './read-model.ts'
@@ -35,13 +37,14 @@ export interface JobRoutes {
   objects: ObjectStore
   queue: Pick<JobQueue, 'enqueue' | 'wake'>
   live: JobLiveHub
+  overview: JobOverviewHub
   /** How many live views are served. */
   streams: StreamLimits
   maxUploadBytes: number
   /** A job is there, and its record in the ledger. */
-  onCreated: (created: { jobId: string; recordId: string }) => void
+  onCreated: (created: { jobId: string; clientKrn: string; recordId: string }) => void
   /** A job, and perhaps its record in the ledger, has changed or is gone. */
-  onChanged: (changed: { jobId: string; recordId?: string }) => void
+  onChanged: (changed: { jobId: string; clientKrn: string; recordId?: string }) => void
   /** Whoever works on a job shall look whether that is still wanted. */
   onStopped: (jobId: string) => void
   receipts: Receipts
@@ -57,7 +60,10 @@ export async function registerJobRoutes(app: App, parts: JobRoutes): Promise<voi
   registerUploadRoute(app, parts)
   registerListRoute(app, parts)
   registerJobRoute(app, parts)
-  registerStreamRoute(app, parts)
+  // One limit for all live views of jobs.
+  const limit = createStreamLimit(parts.streams)
+  registerOverviewRoutes(app, parts, limit)
+  registerStreamRoute(app, parts, limit)
   registerErrorsRoute(app, parts)
   registerControlRoutes(app, parts)
   registerProofRoutes(app, parts)

@@ -1,5 +1,5 @@
-import Type from 'typebox'
-import { JOB_STATUSES } from './job.ts'
+import Type, { type TInteger } from 'typebox'
+import { JOB_STATUSES, type JobStatus } from './job.ts'
 
 /** Rejected rows shown with a job, and with each job of a list; `errors.csv` has all. */
 export const SHOWN_ERRORS = 1_000
@@ -44,6 +44,20 @@ export const JobSchema = Type.Object({
   completedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
     description: 'When it was completed, failed or cancelled.',
   }),
+  sequence: Type.Integer({
+    description: 'Visible changes so far: of two states the one with more is newer.',
+  }),
+})
+
+/** A job as live views of all jobs show it: what was refused is read with the job itself. */
+export const JobStateSchema = Type.Omit(JobSchema, ['errors'])
+
+export const JobStatsSchema = Type.Object({
+  total: Type.Integer({ minimum: 0 }),
+  ...(Object.fromEntries(JOB_STATUSES.map((status) => [status, Type.Integer({ minimum: 0 })])) as Record<
+    JobStatus,
+    TInteger
+  >),
 })
 
 /** What live views are sent. */

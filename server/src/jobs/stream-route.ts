@@ -1,14 +1,14 @@
 import type { App } from '../platform/http/app.ts'
 import { problems } from '../platform/http/problem.ts'
 import { lastEventId } from '../platform/http/sse.ts'
-import { createStreamLimit } from '../platform/http/stream-limit.ts'
+import type { StreamLimit } from '../platform/http/stream-limit.ts'
 import { isEnded } from './job.ts'
 import { requireJob } from './read-model.ts'
 import type { JobRoutes } from './routes.ts'
 import { JobParams, JobProgressSchema } from './schema.ts'
 
-export function registerStreamRoute(app: App, { access, pool, live, streams }: JobRoutes): void {
-  const limit = createStreamLimit(streams)
+export function registerStreamRoute(app: App, parts: JobRoutes, limit: StreamLimit): void {
+  const { access, pool, live } = parts
   app.get(
     '/api/jobs/:id/stream',
     {

@@ -75,7 +75,7 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
           toNewJob({ id, objectName, parent }, caller, file, dataset, key),
         )
         if (creation.isReplay) reply.header('idempotency-replayed', 'true')
-        else onCreated(creation)
+        else onCreated({ ...creation, clientKrn: caller.clientKrn })
         reply.header('location', `/api/jobs/${creation.jobId}`)
         return { jobId: creation.jobId }
       } catch (error) {

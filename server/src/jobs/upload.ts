@@ -60,7 +60,9 @@ function asUploadError(error: unknown): unknown {
   if (error instanceof PebblesError) return error
   const { code = '', message = '', name } = error as NodeJS.ErrnoException
   const isForm = code.startsWith('FST_') || /multipart|boundary|part terminated|content-type/i.test(message)
-  if (!isForm && name !== 'AbortError') return error
+  // The caller has gone: nobody is left to hear of it.
+  const isGone = name === 'AbortError' || code === 'ECONNRESET'
+  if (!isForm && !isGone) return error
   return new PebblesError('invalid_request', 'Not valid: file.', {
     faults: [{ field: 'file', message: 'could not be read: the multipart form is broken or ends early' }],
     cause: error,

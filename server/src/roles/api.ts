@@ -1,16 +1,22 @@
+import { fileURLToPath } from 'node:url'
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Config } from '../config.ts'
 import { registerDatasetRoutes } from '../datasets/routes.ts'
+import { jobAnnouncementOf, readJobAnnouncement } from '../jobs/announcement.ts'
 import { createJobAccess } from '../jobs/caller.ts'
 import { createJobLiveHub } from '../jobs/live.ts'
-import { showProgress } from '../jobs/read-model.ts'
-import { jobsByIds } from '../jobs/read-postgres.ts'
+import { createJobOverviewHub } from '../jobs/live-overview.ts'
+import { showJobState, showProgress } from '../jobs/read-model.ts'
+import { jobsByIds, listJobs } from '../jobs/read-postgres.ts'
 import { createReceipts } from '../jobs/receipt-postgres.ts'
 import { registerJobRoutes } from '../jobs/routes.ts'
+import { readJobStats } from '../jobs/stats-postgres.ts'
 import { PebblesError } from '../platform/errors.ts'
 import { type App, createApp, listen } from '../platform/http/app.ts'
 import { createAuthHooks } from '../platform/http/auth.ts'
+import { registerPage } from '../platform/http/page.ts'
+import { encodeTimeCursor } from '../platform/http/paging.ts'
 import type { Log } from '../platform/log.ts'
 import { listenForChanges } from '../platform/postgres/notifications.ts'
 import { createSigningKeys } from '../platform/postgres/signing-keys.ts'
@@ -25,6 +31,9 @@ import { registerProgressRoutes } from '../progress/routes.ts'
 import type { RecordStore } from '../progress/store.ts'
 import { type Base, JOBS_CHANNEL, PROGRESS_CHANNEL } from './base.ts'
 import { registerHealthRoutes } from './health.ts'
+
+/** The page as it was built. */
+const PAGE = fileURLToPath(new URL('../../../web/dist', import.meta.url))
 
 export interface Api extends AsyncDisposable {
   /** Where it listens, such as `http://127.0.0.1:8081`. */
@@ -52,16 +61,30 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
       log: warn,
     }),
   )
+  const overview = opened.use(
+    createJobOverviewHub({
+      fetchJobs: (ids) => jobsByIds(database.pool, ids),
+      listNewest: (clientKrn, limit) => listJobs(database.pool, clientKrn, { limit }),
+      readStats: (clientKrn) => readJobStats(database.pool, clientKrn),
+      toMessage: showJobState,
+      toCursor: ({ createdAt, id }) => encodeTimeCursor(createdAt, id),
+      log: warn,
+    }),
+  )
   opened.use(
     await listenForChanges({
       url: database.url,
       channels: {
         [PROGRESS_CHANNEL]: (announcements) => live.changed(announcements),
-        [JOBS_CHANNEL]: (ids) => liveJobs.changed(ids),
+        [JOBS_CHANNEL]: (announcements) => {
+          liveJobs.changed(announcements.map((announcement) => readJobAnnouncement(announcement).jobId))
+          overview.changed(announcements)
+        },
       },
       onReconnect: () => {
         void live.lookAtAll()
         liveJobs.lookAtAll()
+        overview.resend()
       },
       log: warn,
     }),
@@ -81,7 +104,9 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
   app.addHook('preClose', async () => {
     await live[Symbol.asyncDispose]()
     await liveJobs[Symbol.asyncDispose]()
+    await overview[Symbol.asyncDispose]()
   })
+  registerPage(app, PAGE)
   registerHealthRoutes(app, database, queue)
   await app.register(async (scope) => {
     await limitRate(scope as unknown as App, config.RATE_LIMIT)
@@ -103,14 +128,16 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
       objects,
       queue,
       live: liveJobs,
+      overview,
       streams,
       maxUploadBytes: config.MAX_UPLOAD_BYTES,
-      onCreated: ({ jobId, recordId }) => {
+      onCreated: ({ jobId, clientKrn, recordId }) => {
         queue.wake(jobId)
+        announceJobs.notify([jobAnnouncementOf({ id: jobId, clientKrn })])
         announce.notify([recordId])
       },
-      onChanged: ({ jobId, recordId }) => {
-        announceJobs.notify([jobId])
+      onChanged: ({ jobId, clientKrn, recordId }) => {
+        announceJobs.notify([jobAnnouncementOf({ id: jobId, clientKrn })])
         if (recordId !== undefined) announce.notify([recordId])
       },
       onStopped: (jobId) => announceStops.notify([jobId]),

@@ -15,7 +15,7 @@ import { createPostgresStore } from '../progress/store-postgres.ts'
 
 /** NOTIFY channel on which the ids of changed records are announced. */
 export const PROGRESS_CHANNEL = 'pebbles_progress'
-/** NOTIFY channel on which the ids of changed jobs are announced. */
+/** NOTIFY channel on which changed jobs are announced (`jobAnnouncementOf`). */
 export const JOBS_CHANNEL = 'pebbles_jobs'
 /** NOTIFY channel on which the ids of jobs are announced that somebody stopped. */
 export const STOPS_CHANNEL = 'pebbles_job_stops'

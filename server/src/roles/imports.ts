@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts'
+import { jobAnnouncementOf } from '../jobs/announcement.ts'
 import { createImportWorker } from '../jobs/import-worker.ts'
 import { createLeaseHints } from '../jobs/lease-hints.ts'
 import { createReaders } from '../jobs/reader.ts'
@@ -27,9 +28,11 @@ export async function startImports(config: Config, base: Base, log: Log): Promis
     batchRows: config.IMPORT_BATCH_ROWS,
     hints,
     log,
-    onClaimed: ({ id }) => announceJobs.notify([id]),
+    onClaimed: (job) => announceJobs.notify([jobAnnouncementOf(job)]),
     onCommitted: ({ job, recordId, parent }) => {
-      announceJobs.notify(parent ? [job.id, parent.jobId] : [job.id])
+      const { clientKrn } = job
+      const jobs = parent ? [job, { id: parent.jobId, clientKrn }] : [job]
+      announceJobs.notify(jobs.map(jobAnnouncementOf))
       announce.notify(parent ? [recordId, parent.recordId] : [recordId])
     },
   })

@@ -48,7 +48,14 @@ describe('jobs with a real issuer', () => {
     })
   })
 
-  const paths = ['/api/jobs', '/api/jobs/x', '/api/jobs/x/stream', '/api/jobs/x/errors.csv']
+  const paths = [
+    '/api/jobs',
+    '/api/jobs/stats',
+    '/api/jobs/stream',
+    '/api/jobs/x',
+    '/api/jobs/x/stream',
+    '/api/jobs/x/errors.csv',
+  ]
 
   test('F1 F2 nothing is served without a token', async () => {
     assert.equal((await upload(server, HEADER)).status, 401)

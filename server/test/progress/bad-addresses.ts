@@ -115,7 +115,9 @@ const unknown = (method: string, path: string): Refused => ({
 })
 
 export const nowhere: Refused[] = [
-  unknown('GET', '/'),
+  unknown('POST', '/'),
+  unknown('GET', '/index.html'),
+  unknown('GET', '/assets/nothing.js'),
   unknown('GET', '/clients'),
   unknown('GET', '/clients/c'),
   unknown('GET', '/CLIENTS/c/progress'),

@@ -73,8 +73,12 @@ export function openDatabase({
     options:
       '-c datestyle=ISO -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan',
   } as pg.PoolConfig)
+  // The pools end before their sockets do, and the embedded server may be the quicker one.
+  let isClosing = false
   for (const each of [pool, jobs, lanes]) {
-    each.on('error', (error) => log('an idle database connection broke', error))
+    each.on('error', (error) => {
+      if (!isClosing) log('an idle database connection broke', error)
+    })
     // The pool listens only while it holds a connection. One that breaks while lent, or on its way out, must not end
     // the process; whoever uses it learns from the next query.
     each.on('connect', (client) => client.on('error', () => {}))
@@ -85,6 +89,7 @@ export function openDatabase({
     jobs,
     lanes,
     async [Symbol.asyncDispose]() {
+      isClosing = true
       await Promise.all([pool.end(), jobs.end(), lanes.end()])
     },
   }

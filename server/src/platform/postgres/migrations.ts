@@ -1,6 +1,7 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { runner } from 'node-pg-migrate'
+import pg from 'pg'
 import { PebblesError } from '../errors.ts'
 
 const DIR = fileURLToPath(new URL('../../../migrations', import.meta.url))
@@ -12,8 +13,19 @@ const DIR = fileURLToPath(new URL('../../../migrations', import.meta.url))
  * @returns names of the migrations that were run
  */
 export async function migrate(databaseUrl: string, direction: 'up' | 'down'): Promise<string[]> {
+  // A connection of ours, so that it has gone for certain before whoever called stops the server.
+  const dbClient = new pg.Client({ connectionString: databaseUrl })
+  await dbClient.connect()
+  try {
+    return await run(dbClient, direction)
+  } finally {
+    await dbClient.end()
+  }
+}
+
+async function run(dbClient: pg.Client, direction: 'up' | 'down'): Promise<string[]> {
   const done = await runner({
-    databaseUrl,
+    dbClient,
     dir: DIR,
     migrationsTable: 'pebbles_migrations',
     direction,
