@@ -64,6 +64,7 @@ export async function runImportStorm(scope: Scope, options: ImportStormOptions):
   const open = new Map<string, FatedFile>()
   const done = new Map<string, FatedFile>()
   let kills = 0
+  let isImporting = true
   /** Of jobs in the hands of somebody who may have been killed: since when they have not moved. */
   const waiting = new Map<string, { since: number; mark: string }>()
   const marks = new Map<string, string>()
@@ -137,7 +138,7 @@ export async function runImportStorm(scope: Scope, options: ImportStormOptions):
 
   /** Looks at the books again and again; a file that has ended is checked row by row. */
   async function watch(): Promise<void> {
-    while (kills < options.kills || open.size > 0) {
+    while (isImporting) {
       await persistently(() => withClient(postgres.url, lookAt))
       await delay(100)
     }
@@ -164,8 +165,11 @@ export async function runImportStorm(scope: Scope, options: ImportStormOptions):
     report.looks++
   }
 
-  const clients = Array.from({ length: FILES_AT_ONCE }, (_, n) => `krn:storm:${n % 2}`)
-  await Promise.all([killSome(), watch(), ...clients.map(importFiles)])
+  const importAll = async () => {
+    await Promise.all(Array.from({ length: FILES_AT_ONCE }, (_, n) => importFiles(`krn:storm:${n}`)))
+    isImporting = false
+  }
+  await Promise.all([killSome(), watch(), importAll()])
   await withClient(postgres.url, async (client) => {
     await checkBooks(client, done)
     const { rows: strange } = await client.query(
@@ -200,7 +204,8 @@ async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T
     await client.connect()
     return await work(client)
   } finally {
-    await client.end().catch(() => {})
+    // Of a connection that broke meanwhile the end may never come.
+    await Promise.race([client.end().catch(() => {}), delay(2_000, undefined, { ref: false })])
   }
 }
 
