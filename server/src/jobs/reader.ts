@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import { type ResourceLimits, Worker } from 'node:worker_threads'
 import type { ObjectLocation } from '../platform/objects/objects.ts'
 import { FileFault, type FileFaultCode } from './csv/file-fault.ts'
 import type { Checkpoint, Dialect, Encoding } from './job.ts'
@@ -44,17 +43,17 @@ export interface Readers extends AsyncDisposable {
 }
 
 /** Of a thread; a file of any size needs less. Beyond it the thread ends, and with it the attempt, not the process. */
-const LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8 }
+const LIMITS: ResourceLimits = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8 }
 /** A thread that was asked to stop and does not is ended. */
 const STOP_MS = 2_000
 
 /** Threads that read files, one for each file that is being imported; those that are done wait for the next one. */
-export function createReaders(): Readers {
+export function createReaders(limits = LIMITS): Readers {
   const idle: Worker[] = []
   const all = new Set<Worker>()
 
   function start(): Worker {
-    const worker = new Worker(new URL('./reader-thread.ts', import.meta.url), { resourceLimits: LIMITS })
+    const worker = new Worker(new URL('./reader-thread.ts', import.meta.url), { resourceLimits: limits })
     all.add(worker)
     worker.on('exit', () => {
       all.delete(worker)
@@ -102,7 +101,8 @@ export function createReaders(): Readers {
       }
       inbox.close()
       worker.unref()
-      if (isDone) idle.push(worker)
+      // It may have ended behind its last word.
+      if (isDone && all.has(worker)) idle.push(worker)
       else await worker.terminate()
     }
   }
@@ -120,7 +120,12 @@ function createInbox(worker: Worker) {
   const messages: FromReader[] = []
   let failure: { error: unknown } | undefined
   let isSettled = false
+  let isGone = false
   let wake = () => {}
+  const woken = () =>
+    new Promise<void>((resolve) => {
+      wake = resolve
+    })
 
   const onMessage = (message: FromReader) => {
     isSettled ||= message.kind !== 'batch' && message.kind !== 'counted'
@@ -131,29 +136,29 @@ function createInbox(worker: Worker) {
     failure ??= { error }
     wake()
   }
-  const onExit = (code: number) => fail(new Error(`the reading thread ended with code ${code}`))
+  const onExit = (code: number) => {
+    isGone = true
+    fail(new Error(`the reading thread ended with code ${code}`))
+  }
   worker.on('message', onMessage).on('error', fail).on('exit', onExit)
 
   return {
     fail,
     async next(): Promise<FromReader> {
-      while (messages.length === 0 && !failure) {
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      }
+      while (messages.length === 0 && !failure) await woken()
       if (failure) throw failure.error
       return messages.shift()!
     },
     /** Whether the thread has said its last word for this file, waiting for it a while. */
     async settled(atMostMs: number): Promise<boolean> {
-      const signal = AbortSignal.timeout(atMostMs)
-      try {
-        while (!isSettled) await once(worker, 'message', { signal })
-        return true
-      } catch {
-        return false
-      }
+      let isLate = false
+      const timer = setTimeout(() => {
+        isLate = true
+        wake()
+      }, atMostMs)
+      while (!isSettled && !isGone && !isLate) await woken()
+      clearTimeout(timer)
+      return isSettled
     },
     close() {
       worker.off('message', onMessage).off('error', fail).off('exit', onExit)
