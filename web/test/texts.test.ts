@@ -11,6 +11,7 @@ import { CONNECTING, nextLiveState, POLL_MS, pollInterval } from '../src/live/li
 const JOB: Job = {
   ...{ id: 'x', filename: 'a.csv', status: 'processing', totalRows: 59, processedRows: 12 },
   ...{ successCount: 12, failedCount: 0, error: null, createdAt: '', completedAt: null, sequence: 1 },
+  ...{ dataset: 'customers', parentId: null, sizeBytes: 1, duplicateCount: 0, correctedCount: 0 },
 }
 
 describe('what the page says', () => {

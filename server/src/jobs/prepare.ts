@@ -16,6 +16,8 @@ import type { BatchBuffers, FaultyRow, PreparedBatch } from './prepared-batch.ts
 
 /** Rows can be up to 1 MiB long, so a number of rows alone would not bound the memory of a batch. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
+/** Refused rows are objects and messages, ten times as large as others in memory. */
+const MAX_BATCH_FAULTY = 5_000
 
 export interface PrepareOptions {
   job: { id: string; clientKrn: string }
@@ -46,7 +48,7 @@ export function createPreparer(options: PrepareOptions): Pick<RowSink, 'onRow'> 
   let batch = newBatch(takeUsed())
 
   function onRow(row: string, rowNumber: number, endOffset: number, byteLength: number): void {
-    if (batch.rowNumbers.length >= maxRows || batch.source.end >= MAX_BATCH_BYTES) flush(false)
+    if (isFull()) flush(false)
     batch.source.end += batch.source.reserve(row.length).write(row, batch.source.end, 'latin1')
     batch.rowNumbers.push(rowNumber)
     batch.ends.push(batch.source.end)
@@ -62,6 +64,11 @@ export function createPreparer(options: PrepareOptions): Pick<RowSink, 'onRow'> 
     let isSuspect = false
     for (const key of keys) if (key !== null && seen.testAndAdd(key)) isSuspect = true
     writeRow(isSuspect ? batch.suspect : batch.fresh, rowNumber, values)
+  }
+
+  function isFull(): boolean {
+    const { rowNumbers, source, faulty } = batch
+    return rowNumbers.length >= maxRows || source.end >= MAX_BATCH_BYTES || faulty.length >= MAX_BATCH_FAULTY
   }
 
   function check(row: string, byteLength: number): CheckedRow {

@@ -73,9 +73,14 @@ async function read(request: ReadRequest, signal: AbortSignal): Promise<void> {
     takeUsed: () => used.pop(),
   })
   const cutter = createRowCutter(head, from, preparer)
+  // A row has at least two bytes: what is fed at a time must not become batches without number.
+  const pieceBytes = Math.max(1_024, 16 * maxRows)
   for await (const chunk of readUtf8(objects, objectName, { ...head, start: from.byteOffset, signal })) {
-    cutter.feed(chunk.toString('latin1'))
-    while (ready.length > 0) await send(ready.shift()!, signal)
+    const bytes = chunk.toString('latin1')
+    for (let at = 0; at < bytes.length; at += pieceBytes) {
+      cutter.feed(bytes.slice(at, at + pieceBytes))
+      while (ready.length > 0) await send(ready.shift()!, signal)
+    }
     // Lets a message in that asks to stop.
     await setImmediate()
     signal.throwIfAborted()

@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import { type ResourceLimits, Worker } from 'node:worker_threads'
 import type { Declaration } from '../datasets/declaration.ts'
 import type { ObjectLocation } from '../platform/objects/objects.ts'
 import { FileFault, type FileFaultCode } from './csv/file-fault.ts'
@@ -49,17 +48,17 @@ export interface Readers extends AsyncDisposable {
 }
 
 /** Of a thread; a file of any size needs less. Beyond it the thread ends, and with it the attempt, not the process. */
-const LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8 }
+const LIMITS: ResourceLimits = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8 }
 /** A thread that was asked to stop and does not is ended. */
 const STOP_MS = 2_000
 
 /** Threads that read files, one for each file that is being imported; those that are done wait for the next one. */
-export function createReaders(): Readers {
+export function createReaders(limits = LIMITS): Readers {
   const idle: Worker[] = []
   const all = new Set<Worker>()
 
   function start(): Worker {
-    const worker = new Worker(new URL('./reader-thread.ts', import.meta.url), { resourceLimits: LIMITS })
+    const worker = new Worker(new URL('./reader-thread.ts', import.meta.url), { resourceLimits: limits })
     all.add(worker)
     worker.on('exit', () => {
       all.delete(worker)
@@ -107,7 +106,8 @@ export function createReaders(): Readers {
       }
       inbox.close()
       worker.unref()
-      if (isDone) idle.push(worker)
+      // It may have ended behind its last word.
+      if (isDone && all.has(worker)) idle.push(worker)
       else await worker.terminate()
     }
   }
@@ -127,6 +127,10 @@ function createInbox(worker: Worker) {
   let isSettled = false
   let isGone = false
   let wake = () => {}
+  const woken = () =>
+    new Promise<void>((resolve) => {
+      wake = resolve
+    })
 
   const onMessage = (message: FromReader) => {
     isSettled ||= message.kind !== 'batch' && message.kind !== 'counted'
@@ -146,23 +150,20 @@ function createInbox(worker: Worker) {
   return {
     fail,
     async next(): Promise<FromReader> {
-      while (messages.length === 0 && !failure) {
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      }
+      while (messages.length === 0 && !failure) await woken()
       if (failure) throw failure.error
       return messages.shift()!
     },
     /** Whether the thread has said its last word for this file, waiting for it a while. */
     async settled(atMostMs: number): Promise<boolean> {
-      const signal = AbortSignal.timeout(atMostMs)
-      try {
-        while (!isSettled && !isGone) await once(worker, 'message', { signal })
-        return isSettled
-      } catch {
-        return false
-      }
+      let isLate = false
+      const timer = setTimeout(() => {
+        isLate = true
+        wake()
+      }, atMostMs)
+      while (!isSettled && !isGone && !isLate) await woken()
+      clearTimeout(timer)
+      return isSettled
     },
     close() {
       worker.off('message', onMessage).off('error', fail).off('exit', onExit)

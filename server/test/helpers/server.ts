@@ -95,6 +95,24 @@ export async function spawnServer(scope: Scope, env: Record<string, string> = {}
   }
 }
 
+/** Runs a process without the role `api`. It tells nobody when it is ready, and may end by itself when the database is away. */
+export function spawnWorker(
+  scope: Scope,
+  env: Record<string, string> & { DATABASE_URL: string; PEBBLES_DATA: string },
+): Pick<SpawnedServer, 'process' | 'kill' | 'stop'> {
+  const child = spawn(process.execPath, [MAIN, 'serve'], {
+    env: { ...process.env, LOG_LEVEL: 'silent', AUTH: 'dev', PEBBLES_ROLES: 'imports', ...env },
+    stdio: 'ignore',
+  })
+  const exited = once(child, 'exit')
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+    await exited
+  }
+  atEnd(scope, () => end('SIGTERM'))
+  return { process: child, kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
+}
+
 /** The address that a starting server tells on standard error. */
 async function readAddress(child: ChildProcess): Promise<string> {
   const lines: string[] = []

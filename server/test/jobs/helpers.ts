@@ -52,9 +52,39 @@ export async function uploadJob(
   return body.jobId
 }
 
+/** Uploads a file that exists nowhere as a whole, not even here. */
+export async function uploadStream(
+  server: TestServer,
+  chunks: Iterable<string | Uint8Array>,
+  { filename = 'customers.csv', token }: Pick<UploadOptions, 'filename' | 'token'> = {},
+): Promise<string> {
+  function* form() {
+    yield Buffer.from(`--b\r\ncontent-disposition: form-data; name="file"; filename="${filename}"\r\n\r\n`)
+    for (const chunk of chunks) yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+    yield Buffer.from('\r\n--b--\r\n')
+  }
+  const response = await fetch(`${server.url}/api/jobs/upload`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'multipart/form-data; boundary=b',
+      ...(token && { authorization: `Bearer ${token}` }),
+    },
+    body: ReadableStream.from(form()),
+    duplex: 'half',
+  } as RequestInit)
+  const body = (await response.json()) as { jobId: string }
+  assert.equal(response.status, 200, JSON.stringify(body))
+  return body.jobId
+}
+
 /** The job as soon as it has ended. */
-export async function waitForEnd(server: TestServer, jobId: string, token: string | null = null) {
-  for (let attempt = 0; attempt < 600; attempt++) {
+export async function waitForEnd(
+  server: TestServer,
+  jobId: string,
+  token: string | null = null,
+  atMostMs = 30_000,
+) {
+  for (const endsAt = Date.now() + atMostMs; Date.now() < endsAt; ) {
     const { status, body } = await server.call('GET', `/api/jobs/${jobId}`, { token })
     // What a reader is told while the database is away: come back later.
     assert.ok(status === 200 || status === 503, `${status}`)

@@ -133,7 +133,7 @@ async function readToFirstRow(files: Files, name: string, encoding: Encoding) {
     isAll = bytes.length <= MAX_ROW_BYTES + 2
     if (!isAll) break
   }
-  if (/^[ \t\r]*$/.test(bytes)) bytes = ''
+  if (isAll && /^[ \t\r]*$/.test(bytes)) bytes = ''
   if (bytes === '' && from.rowNumber === 0 && from.byteOffset <= BOM.length) throw emptyFile()
   return { bytes, isAll, from, hasBom }
 }

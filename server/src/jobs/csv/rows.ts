@@ -141,7 +141,8 @@ export function createRowCutter(
     const text = kept ?? (byteLength > MAX_ROW_BYTES ? row.slice(0, MAX_ROW_BYTES) : row)
     kept = undefined
     dropped = 0
-    if (!isBlank(text)) sink.onRow(text, rowNumber, offset, byteLength)
+    // What was let go of a row may have been no space.
+    if (byteLength > MAX_ROW_BYTES || !isBlank(text)) sink.onRow(text, rowNumber, offset, byteLength)
   }
 
   return {

@@ -194,6 +194,18 @@ describe('cutting a file into rows', () => {
     }
   })
 
+  test('F13 a row that begins with more than 1 MiB of spaces is told, as it may not be blank', () => {
+    const text = `a\n${' '.repeat(MAX_ROW_BYTES + 1)}x,y\nb\n`
+    assert.deepEqual(
+      cutRows(text, 65_536).rows.map(({ rowNumber, byteLength }) => [rowNumber, byteLength]),
+      [
+        [1, 1],
+        [2, MAX_ROW_BYTES + 4],
+        [3, 1],
+      ],
+    )
+  })
+
   test('a row of exactly the greatest length is whole, in whatever pieces its line end arrives', () => {
     const row = 'x'.repeat(MAX_ROW_BYTES)
     for (const size of [MAX_ROW_BYTES, MAX_ROW_BYTES + 1, MAX_ROW_BYTES + 2, 4_096]) {
