@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
-import type { JobQueue } from '../jobs/queue.ts'
-import { createPostgresQueue } from '../jobs/queue-postgres.ts'
+import type { JobQueue } from '../jobs/queue/queue.ts'
+import { createPostgresQueue } from '../jobs/queue/queue-postgres.ts'
 import type { Log } from '../platform/log.ts'
 import { openObjectFolder } from '../platform/objects/folder.ts'
 import type { ObjectStore } from '../platform/objects/objects.ts'
@@ -78,7 +78,7 @@ async function openQueue(
 ): Promise<JobQueue> {
   if (url === undefined) return createPostgresQueue({ database, log })
   // Loaded only where it is used: BullMQ takes a quarter of a second.
-  const { createRedisQueue } = await import('../jobs/queue-redis.ts')
+  const { createRedisQueue } = await import('../jobs/queue/queue-redis.ts')
   return createRedisQueue({ database, url, installationId, log })
 }
 

@@ -1,4 +1,4 @@
-import type { JobQueue } from '../jobs/queue.ts'
+import type { JobQueue } from '../jobs/queue/queue.ts'
 import type { App } from '../platform/http/app.ts'
 import type { Database } from '../platform/postgres/database.ts'
 

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg'
-import { claimJob } from '../../src/jobs/claim-postgres.ts'
+import { claimJob } from '../../src/jobs/import/claim-postgres.ts'
 import type { ClaimedJob } from '../../src/jobs/job.ts'
-import { listWaiting } from '../../src/jobs/line.ts'
+import { listWaiting } from '../../src/jobs/queue/line.ts'
 
 /** What a worker with an empty queue in front of it would be brought: the first job in line that nobody else takes. */
 export async function claimNextJob(pool: Pool): Promise<ClaimedJob | undefined> {

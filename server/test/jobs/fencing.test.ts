@@ -11,12 +11,12 @@ import {
   releaseJob,
   reloadClaim,
   renewLease,
-} from '../../src/jobs/claim-postgres.ts'
-import { commitBatch, commitTotal, failJob } from '../../src/jobs/commit-postgres.ts'
-import { createJob } from '../../src/jobs/create-postgres.ts'
+} from '../../src/jobs/import/claim-postgres.ts'
+import { commitBatch, commitTotal, failJob } from '../../src/jobs/import/commit-postgres.ts'
+import { createPreparer } from '../../src/jobs/import/prepare.ts'
+import type { PreparedBatch } from '../../src/jobs/import/prepared-batch.ts'
 import type { ClaimedJob } from '../../src/jobs/job.ts'
-import { createPreparer } from '../../src/jobs/prepare.ts'
-import type { PreparedBatch } from '../../src/jobs/prepared-batch.ts'
+import { createJob } from '../../src/jobs/upload/create-postgres.ts'
 import { type Database, openDatabase } from '../../src/platform/postgres/database.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 import { atEnd, suiteScope } from '../helpers/scope.ts'

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { clientTagOf, jobAnnouncementOf } from '../../src/jobs/announcement.ts'
 import type { Job } from '../../src/jobs/job.ts'
-import { createJobOverviewHub, LIVE_INTERVAL_MS } from '../../src/jobs/live-overview.ts'
+import { clientTagOf, jobAnnouncementOf } from '../../src/jobs/live/announcement.ts'
+import { createJobOverviewHub, LIVE_INTERVAL_MS } from '../../src/jobs/live/live-overview.ts'
 import type { EventStream } from '../../src/platform/http/sse.ts'
 
 const CLIENT = 'krn:hub'

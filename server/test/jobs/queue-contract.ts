@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { postponeJob, releaseJob } from '../../src/jobs/claim-postgres.ts'
-import type { JobHandler, JobQueue } from '../../src/jobs/queue.ts'
+import { postponeJob, releaseJob } from '../../src/jobs/import/claim-postgres.ts'
+import type { JobHandler, JobQueue } from '../../src/jobs/queue/queue.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import {
   countOf,

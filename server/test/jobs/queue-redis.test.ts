@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
-import { entryKey } from '../../src/jobs/line.ts'
+import { entryKey } from '../../src/jobs/queue/line.ts'
 import { redisMissing, startRedis } from '../helpers/redis.ts'
 import type { Scope } from '../helpers/scope.ts'
 import type { QueueBench, QueueServer } from './queue-bench.ts'
