@@ -81,7 +81,7 @@ export async function runImportStorm(scope: Scope, options: ImportStormOptions):
   }
 
   async function uploadPersistently(name: string, file: FatedFile, client: string): Promise<string> {
-    for (;;) {
+    while (isImporting) {
       try {
         const token = await server.token('alice@example.com', client)
         const headers = { 'idempotency-key': name }
@@ -94,6 +94,7 @@ export async function runImportStorm(scope: Scope, options: ImportStormOptions):
       }
       await delay(200)
     }
+    throw new Error('the storm has ended')
   }
 
   async function killSome(): Promise<void> {
@@ -169,7 +170,15 @@ export async function runImportStorm(scope: Scope, options: ImportStormOptions):
     await Promise.all(Array.from({ length: FILES_AT_ONCE }, (_, n) => importFiles(`krn:storm:${n}`)))
     isImporting = false
   }
-  await Promise.all([killSome(), watch(), importAll()])
+  try {
+    await Promise.all([killSome(), watch(), importAll()])
+  } catch (error) {
+    // So that the others come to their ends, too.
+    kills = options.kills
+    open.clear()
+    isImporting = false
+    throw error
+  }
   await withClient(postgres.url, async (client) => {
     await checkBooks(client, done)
     const { rows: strange } = await client.query(

@@ -67,16 +67,25 @@ function wholeUtf16(bytes: Buffer, isBigEndian: boolean): number {
 function utf16ToUtf8(bytes: Buffer, isBigEndian: boolean): Buffer {
   const text = (isBigEndian ? Buffer.from(bytes).swap16() : bytes).toString('utf16le')
   if (text.isWellFormed()) return Buffer.from(text)
-  // Half a surrogate pair: written as the three bytes that UTF-8 forbids for it, so that its row is refused, not mended.
-  return Buffer.concat(
-    text
-      .split(/(\p{Surrogate})/u)
-      .map((part, at) => (at % 2 === 0 ? Buffer.from(part) : surrogateBytes(part.charCodeAt(0)))),
-  )
+  return encodeAnyText(text)
 }
 
-const surrogateBytes = (code: number) =>
-  Buffer.from([0xe0 | (code >> 12), 0x80 | ((code >> 6) & 0x3f), 0x80 | (code & 0x3f)])
+/** Half a surrogate pair becomes the three bytes that UTF-8 forbids for it, so that its row is refused, not mended. */
+function encodeAnyText(text: string): Buffer {
+  const bytes = Buffer.allocUnsafe(3 * text.length)
+  let end = 0
+  for (const character of text) {
+    const code = character.codePointAt(0)!
+    if (code < 0xd800 || code > 0xdfff) {
+      end += bytes.write(character, end)
+    } else {
+      bytes[end++] = 0xe0 | (code >> 12)
+      bytes[end++] = 0x80 | ((code >> 6) & 0x3f)
+      bytes[end++] = 0x80 | (code & 0x3f)
+    }
+  }
+  return bytes.subarray(0, end)
+}
 
 /** The text of a byte string (see `rows.ts`), or `undefined` when its bytes are not UTF-8. */
 export function decodeText(bytes: string): string | undefined {
