@@ -39,7 +39,11 @@ const file = join(folder, 'customers.csv')
 const validRows = join(folder, 'valid.tsv')
 const counts = await writeCustomers(file, rows)
 const bench = opened.use(await openBench())
-const server = await bench.start('../server/src/main.ts', ['serve'], { PEBBLES_ROLES: 'api,imports' })
+const server = await bench.start('../server/src/main.ts', ['serve'], {
+  PEBBLES_ROLES: 'api,imports',
+  // As `npm start` has it.
+  NODE_OPTIONS: '--max-semi-space-size=8',
+})
 const pool = new pg.Pool({ connectionString: bench.databaseUrl, max: 3 })
 opened.defer(() => pool.end())
 
@@ -49,7 +53,7 @@ interface Result {
 }
 
 async function emptyTables(): Promise<void> {
-  await pool.query('TRUNCATE customers, jobs, job_rejects, records, issues, events')
+  await pool.query('TRUNCATE customers, jobs, job_rejects, records, issues, events CASCADE')
   await pool.query('DROP TABLE IF EXISTS peer')
   await pool.query('CREATE TABLE peer (LIKE customers INCLUDING ALL)')
   await pool.query('VACUUM')

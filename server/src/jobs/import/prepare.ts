@@ -12,6 +12,7 @@ import { MAX_ROW_BYTES, rowNotText, rowTooLong } from '../csv/file-fault.ts'
 import type { RowSink } from '../csv/rows.ts'
 import type { Checkpoint, Dialect } from '../job.ts'
 import type { CorrectedReport } from '../report/corrected-report.ts'
+import { inKeyOrder } from './key-order.ts'
 import type { BatchBuffers, FaultyRow, PreparedBatch } from './prepared-batch.ts'
 
 /** Rows can be up to 1 MiB long, so a number of rows alone would not bound the memory of a batch. */
@@ -41,6 +42,7 @@ export function createPreparer(options: PrepareOptions): Pick<RowSink, 'onRow'> 
   const { dataset } = binding
   const readKeys = createKeyReader(dataset)
   const seen = createSeenKeys()
+  const fresh = createCopyWriter()
   const id = Buffer.from(rowIdPrefix(job.id))
   const origin = encodeCells([job.id, job.clientKrn])
 
@@ -63,7 +65,10 @@ export function createPreparer(options: PrepareOptions): Pick<RowSink, 'onRow'> 
     }
     let isSuspect = false
     for (const key of keys) if (key !== null && seen.testAndAdd(key)) isSuspect = true
-    writeRow(isSuspect ? batch.suspect : batch.fresh, rowNumber, values)
+    writeRow(isSuspect ? batch.suspect : fresh, rowNumber, values)
+    if (isSuspect) return
+    batch.freshEnds.push(fresh.length)
+    batch.freshKeys.push(keys[0] ?? '')
   }
 
   function isFull(): boolean {
@@ -99,9 +104,14 @@ export function createPreparer(options: PrepareOptions): Pick<RowSink, 'onRow'> 
   }
 
   function flush(isLast: boolean): void {
-    const { rowNumbers, ends, parentRows, source, fresh, suspect, lookups, faulty } = batch
+    const { rowNumbers, ends, parentRows, source, suspect, lookups, faulty } = batch
+    const { freshEnds, freshKeys, usedFresh } = batch
     onBatch({
-      lines: { fresh: fresh.lines(), suspect: suspect.lines(), lookups: lookups.lines() },
+      lines: {
+        fresh: inKeyOrder(fresh.lines(), freshEnds, freshKeys, usedFresh),
+        suspect: suspect.lines(),
+        lookups: lookups.lines(),
+      },
       faulty,
       source: {
         bytes: source.bytes(),
@@ -112,6 +122,7 @@ export function createPreparer(options: PrepareOptions): Pick<RowSink, 'onRow'> 
       checkpoint,
       isLast,
     })
+    fresh.clear()
     batch = newBatch(takeUsed())
   }
 
@@ -126,7 +137,9 @@ function newBatch(used: BatchBuffers | undefined) {
     ends: [] as number[],
     parentRows: [] as number[],
     source: createByteWriter(used?.source),
-    fresh: createCopyWriter(used?.fresh),
+    usedFresh: used?.fresh,
+    freshEnds: [] as number[],
+    freshKeys: [] as string[],
     suspect: createCopyWriter(used?.suspect),
     lookups: createCopyWriter(used?.lookups),
     faulty: [] as FaultyRow[],

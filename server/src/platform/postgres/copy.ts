@@ -21,7 +21,11 @@ export interface CopyWriter {
   /** A value behind a tab. */
   cell(value: string | null): void
   endRow(): void
+  /** Bytes so far, which after a row is where it ends. */
+  readonly length: number
   lines(): CopyLines
+  /** Begins anew, in the same buffer. */
+  clear(): void
 }
 
 /**
@@ -80,7 +84,14 @@ export function createCopyWriter(used?: ArrayBuffer): CopyWriter {
       bytes.reserve(1)[bytes.end++] = LF
       count++
     },
+    get length() {
+      return bytes.end
+    },
     lines: () => ({ count, bytes: bytes.bytes() }),
+    clear() {
+      bytes.end = 0
+      count = 0
+    },
   }
 }
 
