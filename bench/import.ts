@@ -42,7 +42,7 @@ const bench = opened.use(await openBench())
 const server = await bench.start('../server/src/main.ts', ['serve'], {
   PEBBLES_ROLES: 'api,imports',
   // As `npm start` has it.
-  NODE_OPTIONS: '--max-semi-space-size=8',
+  NODE_OPTIONS: '--max-semi-space-size=4',
 })
 const pool = new pg.Pool({ connectionString: bench.databaseUrl, max: 3 })
 opened.defer(() => pool.end())

@@ -54,7 +54,7 @@ export const ENVIRONMENT = Type.Object({
   LEDGER_MAX_PENDING_BYTES: count('Bytes of updates that may wait to be written.', 64 * MiB, MiB),
   MAX_UPLOAD_BYTES: count('Largest file that is taken in.', 5 * 1024 * MiB, 1, Number.MAX_SAFE_INTEGER),
   IMPORT_CONCURRENCY: count('Files that one process imports at a time.', 1, 1, 64),
-  IMPORT_BATCH_ROWS: count('Rows of a file that are committed together.', 10_000, 1, 100_000),
+  IMPORT_BATCH_ROWS: count('Rows of a file that are committed together.', 20_000, 1, 100_000),
 })
 
 type Environment = Static<typeof ENVIRONMENT>
