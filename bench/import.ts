@@ -3,7 +3,7 @@
  * that are valid into an identical, empty table and (b) the design of the source. All three on one PostgreSQL, taking
  * turns. Then one more import while `/health` and the ledger of the same process are asked.
  *
- *   npm run bench:import -- [--rows 1000000] [--rounds 5] [--without-source] [--without-latency]
+ *   npm run bench:import -- [--rows 1000000] [--rounds 5] [--without-source] [--source-errors end|each] [--without-latency]
  *
  * Needs `psql` and `curl`.
  */
@@ -23,6 +23,7 @@ const { values: options } = parseArgs({
   options: {
     rows: { type: 'string', default: '1000000' },
     rounds: { type: 'string', default: '5' },
+    'source-errors': { type: 'string', default: 'end' },
     'without-source': { type: 'boolean', default: false },
     'without-latency': { type: 'boolean', default: false },
   },
@@ -125,6 +126,7 @@ const CONTENDERS: Record<string, () => Promise<Result>> = {
         bench.databaseUrl,
         file,
         'peer',
+        options['source-errors'],
       ]),
     ),
 }

@@ -1,7 +1,9 @@
 /**
  * The import as the source has it: csv-parser, one INSERT for each 100 rows, one file at a time, the event loop yielded
- * to between batches. It is given what it has not: the file is on its disk already, and the errors, which it would
- * write anew with each batch, are written once at the end.
+ * to between batches. It is given what it has not: the file is on its disk already.
+ *
+ * The source keeps a job's errors in one array in the job's row. With `each` they are added to it batch by batch, which
+ * writes the whole array anew each time; with `end` they are written once, which is kinder than the source is.
  */
 import { createReadStream } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
@@ -11,7 +13,7 @@ import { v7 as uuidv7 } from 'uuid'
 import { emailFault } from '../../server/src/datasets/email.ts'
 
 const BATCH_ROWS = 100
-const [databaseUrl = '', path = '', table = ''] = process.argv.slice(2)
+const [databaseUrl = '', path = '', table = '', whenErrors = 'end'] = process.argv.slice(2)
 
 interface Row {
   name: string
@@ -29,6 +31,7 @@ await client.query(`INSERT INTO source_job VALUES (0, 0, 0, '[]')`)
 
 const jobId = uuidv7()
 const errors: { rowNumber: number; message: string; row: Row }[] = []
+let told = 0
 let batch: { rowNumber: number; row: Row }[] = []
 let rowNumber = 1
 let success = 0
@@ -40,7 +43,7 @@ for await (const row of createReadStream(path).pipe(csv()) as AsyncIterable<Row>
   else if (batch.push({ rowNumber, row }) === BATCH_ROWS) await flush()
 }
 await flush()
-await client.query('UPDATE source_job SET errors = $1', [JSON.stringify(errors)])
+await tellErrors()
 await client.end()
 console.log(JSON.stringify({ success, failed: errors.length }))
 
@@ -76,6 +79,15 @@ async function flush(): Promise<void> {
       errors.length,
     ])
     batch = []
+    if (whenErrors === 'each') await tellErrors()
   }
   await setImmediate()
+}
+
+async function tellErrors(): Promise<void> {
+  if (told === errors.length) return
+  await client.query('UPDATE source_job SET errors = errors || $1::jsonb', [
+    JSON.stringify(errors.slice(told)),
+  ])
+  told = errors.length
 }

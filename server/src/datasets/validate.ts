@@ -10,7 +10,7 @@ export function checkRow({ dataset, indexes, names }: Binding, cells: readonly s
     const used = cells.findLastIndex((cell) => cell.trim() !== '') + 1
     // A comma that was not quoted moves all that follows by one column: better refused than stored in the wrong place.
     if (used > names.length)
-      faults.push({ field: 'row', reason: `has ${used} cells, and the header has ${names.length}` })
+      faults.push({ field: 'row', reason: `has ${cellCount(used)}, and the header has ${names.length}` })
   }
   let isCut = false
   for (let at = 0; at < columns.length; at++) {
@@ -29,9 +29,14 @@ export function checkRow({ dataset, indexes, names }: Binding, cells: readonly s
   }
   // Cells that are missing at the end are blank ones, as some programs leave them out; unless one was needed.
   if (isCut)
-    faults.unshift({ field: 'row', reason: `has ${cells.length} cells, and the header has ${names.length}` })
+    faults.unshift({
+      field: 'row',
+      reason: `has ${cellCount(cells.length)}, and the header has ${names.length}`,
+    })
   return { values, faults }
 }
+
+const cellCount = (count: number) => (count === 1 ? '1 cell' : `${count} cells`)
 
 const blankFault = ({ isRequired, fallback, requiredReason }: Column) =>
   isRequired && fallback === null ? requiredReason : undefined

@@ -2,6 +2,7 @@ import type { ClientBase, Pool } from 'pg'
 import type { Inserter } from '../../datasets/insert-postgres.ts'
 import { copyIn } from '../../platform/postgres/copy-in.ts'
 import { inTransaction } from '../../platform/postgres/database.ts'
+import { recordIdOf } from '../../progress/record.ts'
 import {
   type Checkpoint,
   type ClaimedJob,
@@ -86,6 +87,15 @@ export function failJob(pool: Pool, job: ClaimedJob, reason: string): Promise<Co
     const recordId = await reportToLedger(tx, job, report)
     return { job: await markFailed(tx, job, reason), recordId }
   })
+}
+
+/**
+ * Ends a job for want of room, in which a report to the ledger would not find any either. Its record stays as it is, and
+ * open, for whoever retries.
+ */
+export async function failUnreported(pool: Pool, job: ClaimedJob, reason: string): Promise<Committed> {
+  const next = await inTransaction(pool, (tx) => markFailed(tx, job, reason))
+  return { job: next, recordId: recordIdOf(job.clientKrn, job.ledgerFilename) }
 }
 
 interface Progress {

@@ -10,7 +10,7 @@ import { FileFault } from '../csv/file-fault.ts'
 import type { ClaimedJob } from '../job.ts'
 import type { JobHandler } from '../queue/queue.ts'
 import { isLeaseLost, postponeJob, releaseJob, reloadClaim } from './claim-postgres.ts'
-import { type Committed, commitBatch, commitTotal, failJob } from './commit-postgres.ts'
+import { type Committed, commitBatch, commitTotal, failJob, failUnreported } from './commit-postgres.ts'
 import { keepLease, type Lease } from './lease.ts'
 import type { LeaseHints } from './lease-hints.ts'
 import type { Readers, ReadRequest } from './reader.ts'
@@ -40,7 +40,8 @@ const MAX_PAUSE_MS = 300_000
  * How an attempt ends: the file is imported (`completed`); the file itself is at fault (`failed`); another worker has
  * the job (nothing more is done); the process stops (released, claimed by whoever is there); something unforeseen
  * happened (postponed, so that it does not hold up the jobs behind it, and the fifth time in a row `failed`). Trouble
- * with the database ends nothing: the attempt goes on from the checkpoint when the database is back.
+ * with the database ends nothing: the attempt goes on from the checkpoint when the database is back. Only a full disk
+ * does (`failed`), since somebody has to make room.
  */
 export function createImportWorker(options: ImportWorkerOptions): JobHandler {
   const { pool, hints, log, onClaimed } = options
@@ -104,12 +105,40 @@ async function importPersistently(
         { err: error, jobId: claimed.id },
         'the database is in trouble; the import goes on later',
       )
+      if (
+        isDiskFull(error) &&
+        failures % TRIES_WITHOUT_ROOM === 0 &&
+        (await failForWantOfRoom(options, claimed))
+      )
+        return
       await delay(Math.random() * Math.min(MAX_BACKOFF_MS, 100 * 2 ** failures), undefined, {
         signal: lease.signal,
       })
     }
   }
 }
+
+/** Not by itself will there be room: somebody has to know. Whether that could be told, for which there must be room, too. */
+async function failForWantOfRoom(
+  { pool, onCommitted, log }: ImportWorkerOptions,
+  claimed: ClaimedJob,
+): Promise<boolean> {
+  try {
+    const job = await reloadClaim(pool, claimed)
+    if (job) onCommitted(await failUnreported(pool, job, NO_ROOM))
+    return true
+  } catch (err) {
+    log.warn({ err, jobId: claimed.id }, 'there is not even room to tell that there is none')
+    return false
+  }
+}
+
+const NO_ROOM =
+  'The disk of the database is full. What is imported stays; retry the job when there is room again, and it goes on.'
+const TRIES_WITHOUT_ROOM = 5
+const DISK_FULL = '53100'
+
+const isDiskFull = (error: unknown) => error instanceof Error && sqlState(error.cause) === DISK_FULL
 
 /** Tells trouble of the database from that of files: both come as plain errors, and only the first passes by itself. */
 async function fromDatabase<T>(work: Promise<T>): Promise<T> {

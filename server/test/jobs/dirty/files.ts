@@ -114,7 +114,7 @@ const SHAPES: DirtyFile[] = [
     errors: [
       '2 row: has 2 cells, and the header has 4; company: is required',
       '3 row: has 5 cells, and the header has 4',
-      '4 row: has 1 cells, and the header has 4; email: is required; company: is required',
+      '4 row: has 1 cell, and the header has 4; email: is required; company: is required',
     ],
   },
   {
@@ -139,7 +139,7 @@ const SHAPES: DirtyFile[] = [
     content: `${HEAD}\n\u00a0Ann\u3000Lee\u2003,\u00a0ann@example.com\u200a,\u00a0,\ufeffAcme\n\u00a0\n`,
     rows: ['2|Ann\u3000Lee|ann@example.com||Acme'],
     errors: [
-      '3 row: has 1 cells, and the header has 4; name: is required; email: is required; company: is required',
+      '3 row: has 1 cell, and the header has 4; name: is required; email: is required; company: is required',
     ],
   },
   {
@@ -370,7 +370,7 @@ const NO_TEXT: DirtyFile[] = [
     content: Buffer.concat([utf16le(TEXT), Buffer.alloc(1_000)]),
     rows: BOTH,
     errors: [
-      '4 row: has 1 cells, and the header has 4; name: must not contain a NUL character; email: is required; company: is required',
+      '4 row: has 1 cell, and the header has 4; name: must not contain a NUL character; email: is required; company: is required',
     ],
   },
 ]
