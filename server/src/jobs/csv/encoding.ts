@@ -19,16 +19,16 @@ const SAMPLE = 64
  * What the beginning of a file says of its encoding. Without a byte order mark, zeros in every other byte give UTF-16
  * away; whether the rest is UTF-8 or Windows-1252 is only known when all of it was seen (see `scan.ts`).
  */
-export function sniffEncoding(bytes: Buffer): { encoding: Encoding; bomLength: number } {
+export function sniffEncoding(bytes: Buffer): Encoding {
   for (const [encoding, bom] of BOMS)
-    if (bytes.subarray(0, bom.length).equals(Buffer.from(bom))) return { encoding, bomLength: bom.length }
+    if (bytes.subarray(0, bom.length).equals(Buffer.from(bom))) return encoding
   const sample = bytes.subarray(0, 2 * SAMPLE)
   const zeros = (parity: number) => sample.filter((byte, at) => byte === 0 && at % 2 === parity).length
   const [even, odd] = [zeros(0), zeros(1)]
   const most = Math.max(2, (sample.length / 2) * 0.8)
-  if (odd >= most && even === 0) return { encoding: 'utf-16le', bomLength: 0 }
-  if (even >= most && odd === 0) return { encoding: 'utf-16be', bomLength: 0 }
-  return { encoding: 'utf-8', bomLength: 0 }
+  if (odd >= most && even === 0) return 'utf-16le'
+  if (even >= most && odd === 0) return 'utf-16be'
+  return 'utf-8'
 }
 
 /** The bytes of a file, from behind its byte order mark on, in UTF-8. What is no text stays no valid UTF-8. */
@@ -109,7 +109,7 @@ export function firstBadByte(bytes: string): number {
 }
 
 /** Bytes before `end` without a character that is begun and not ended there. */
-export function completeLength(bytes: Buffer, end = bytes.length): number {
+function completeLength(bytes: Buffer, end = bytes.length): number {
   for (let back = 1; back <= Math.min(3, end); back++) {
     const byte = bytes[end - back]!
     if ((byte & 0xc0) === 0x80) continue

@@ -102,7 +102,7 @@ async function guessEncoding(files: Files, name: string): Promise<Encoding> {
   const bytes = Buffer.concat(chunks)
   if (bytes.length === 0) throw emptyFile()
   const what = binaryKind(bytes)
-  const { encoding } = sniffEncoding(bytes)
+  const encoding = sniffEncoding(bytes)
   // UTF-16 is half zeros, as binary data is.
   if (what && (encoding === 'utf-8' || what.includes('UTF-32'))) throw binaryFile(what)
   return encoding

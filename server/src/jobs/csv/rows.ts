@@ -13,8 +13,6 @@ export interface RowCutter {
   feed(bytes: string): void
   /** Tells the last row, when it has no line end. */
   end(): void
-  /** Offset of the row after the last one told. */
-  readonly offset: number
 }
 
 export interface RowSink {
@@ -148,9 +146,6 @@ export function createRowCutter(
   return {
     feed,
     end,
-    get offset() {
-      return offset
-    },
   }
 }
 
