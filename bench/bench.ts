@@ -1,7 +1,7 @@
 /** What every benchmark needs: a PostgreSQL of its own with durable commits, servers as child processes, medians. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -13,9 +13,15 @@ export interface Bench extends AsyncDisposable {
   databaseUrl: string
   token(email: string): Promise<string>
   /** Runs a server whose path is relative to this folder, and waits until it tells its address. */
-  start(file: string, args?: string[], more?: Record<string, string>): Promise<{ url: string; pid: number }>
+  start(file: string, args?: string[], more?: Record<string, string>): Promise<Started>
   /** Machine and versions, for the raw results. */
   describe(): object
+}
+
+/** A server; what is not stopped before ends with the bench. */
+export interface Started extends AsyncDisposable {
+  url: string
+  pid: number
 }
 
 export async function openBench(): Promise<Bench> {
@@ -48,7 +54,7 @@ export async function openBench(): Promise<Bench> {
         const url = /listens on (http:\S+)/.exec(line)?.[1]
         if (!url) continue
         child.stderr.resume()
-        return { url, pid: child.pid! }
+        return { url, pid: child.pid!, [Symbol.asyncDispose]: () => stop(child) }
       }
       throw new Error(`${file} did not start`)
     },
@@ -72,4 +78,19 @@ export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+export interface Spent {
+  /** Milliseconds of CPU that the process took in all, its start included. */
+  cpuMs: number
+  peakMiB: number
+}
+
+/** What Linux says of a process that runs. */
+export async function spent(pid: number): Promise<Spent> {
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]!.split(' ')
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const peakKiB = Number(/VmHWM:\s+(\d+) kB/.exec(status)![1])
+  // In hundredths of a second.
+  return { cpuMs: 10 * (Number(fields[11]) + Number(fields[12])), peakMiB: Math.round(peakKiB / 1024) }
 }

@@ -20,5 +20,5 @@ async function startService(): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), 'pebbles-types-'))
   opened.defer(() => rm(dataDir, { recursive: true, force: true }))
   const config = readConfig({ PORT: '0', PEBBLES_DATA: dataDir, PEBBLES_ROLES: 'api', LOG_LEVEL: 'warn' })
-  return opened.use(await serve(config)).url!
+  return opened.use(await serve(config)).url
 }

@@ -1,9 +1,21 @@
 /**
- * The SDK of Pebbles: report the progress of a file from any worker, and watch it from anywhere.
+ * The SDK of Pebbles: report the progress of a file from any worker, send events, and watch both from anywhere.
  * Runs in Node from 20 on and in browsers; has no dependencies.
  */
 export { isRetryable, PebblesApiError, PebblesConnectionError, PebblesTimeoutError } from './errors.ts'
+export {
+  type Ingested,
+  type LiveAggregate,
+  type Pageview,
+  type PageviewsEvent,
+  type SendEventsOptions,
+  type SendOptions,
+  sendEvents,
+  sendPageviews,
+  watchPageviews,
+} from './events.ts'
 export type { FollowOptions } from './follow.ts'
+export { type ProgressMessage, type ProgressMessageOptions, progressMessage } from './message.ts'
 export type { components, Problem, paths } from './openapi.ts'
 export {
   createProgressReporter,

@@ -20,6 +20,36 @@ export interface paths {
       }
     }
   }
+  '/actuator/health': {
+    /** How is all that it needs and does? */
+    get: {
+      responses: {
+        200: {
+          content: Record<string, never>
+        }
+      }
+    }
+  }
+  '/actuator/health/liveness': {
+    /** Is the process alive? As Spring Boot tells it */
+    get: {
+      responses: {
+        200: {
+          content: Record<string, never>
+        }
+      }
+    }
+  }
+  '/actuator/health/readiness': {
+    /** Can it do its work? As Spring Boot tells it */
+    get: {
+      responses: {
+        200: {
+          content: Record<string, never>
+        }
+      }
+    }
+  }
   '/api/datasets': {
     /** List datasets */
     get: {
@@ -1061,6 +1091,484 @@ export interface paths {
       }
     }
   }
+  '/api/pageviews': {
+    /** Take in a page view */
+    post: {
+      parameters: {
+        header?: {
+          /** Printable ASCII. The same key and request again gets the stored outcome; with another request 422. */
+          'idempotency-key'?: string
+        }
+      }
+      requestBody: {
+        content: {
+          'application/json': {
+            user_id: number
+            postcode: string
+            webpage: string
+            timestamp: number
+            /** An event with the id of another one within 24 hours is that event again. */
+            event_id?: string
+          }
+        }
+      }
+      responses: {
+        202: {
+          content: {
+            'application/json': {
+              /** Events that are durable now. */
+              accepted: number
+              /** Of `accepted`: events that were there already, by their id. With the log on Kafka they are found later, and this is 0. */
+              duplicates: number
+              /** Events that are not valid; they harm no other. */
+              refused: Array<{
+                /** Its place in the request, from 0 on. */
+                item: number
+                errors: Array<{
+                  field: string
+                  message: string
+                }>
+              }>
+            }
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        413: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        415: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        422: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/pageviews/aggregates': {
+    /** Read page views per minute and postcode */
+    get: {
+      parameters: {
+        query?: {
+          postcode?: string
+          /** First window: `2021-01-26T14:44:00` (UTC unless it says otherwise) or seconds since 1970. Default: an hour before `to`. */
+          from?: string
+          /** Behind the last window. Default: now. */
+          to?: string
+          /** Seconds: a multiple of the window’s size. */
+          step?: number
+          /** Most items on a page. */
+          limit?: number
+          /** Cursor from the `Link` header of the page before. */
+          after?: string
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': Array<{
+              postcode: string
+              /** UTC, as in `2021-01-26T14:44:00`. */
+              window_start: string
+              /** Page views in the window. */
+              pageview_count: number
+            }>
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/pageviews/batch': {
+    /** Take in many page views */
+    post: {
+      parameters: {
+        header?: {
+          /** Printable ASCII. The same key and request again gets the stored outcome; with another request 422. */
+          'idempotency-key'?: string
+        }
+      }
+      requestBody: {
+        content: {
+          'application/json': Array<{
+            user_id: number
+            postcode: string
+            webpage: string
+            timestamp: number
+            /** An event with the id of another one within 24 hours is that event again. */
+            event_id?: string
+          }>
+          'application/x-ndjson': Array<{
+            user_id: number
+            postcode: string
+            webpage: string
+            timestamp: number
+            /** An event with the id of another one within 24 hours is that event again. */
+            event_id?: string
+          }>
+        }
+      }
+      responses: {
+        202: {
+          content: {
+            'application/json': {
+              /** Events that are durable now. */
+              accepted: number
+              /** Of `accepted`: events that were there already, by their id. With the log on Kafka they are found later, and this is 0. */
+              duplicates: number
+              /** Events that are not valid; they harm no other. */
+              refused: Array<{
+                /** Its place in the request, from 0 on. */
+                item: number
+                errors: Array<{
+                  field: string
+                  message: string
+                }>
+              }>
+            }
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        413: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        415: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        422: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/pageviews/late': {
+    /** Read page views that came too late */
+    get: {
+      parameters: {
+        query?: {
+          /** First window: `2021-01-26T14:44:00` (UTC unless it says otherwise) or seconds since 1970. Default: an hour before `to`. */
+          from?: string
+          /** Behind the last window. Default: now. */
+          to?: string
+          /** Most items on a page. */
+          limit?: number
+          /** Cursor from the `Link` header of the page before. */
+          after?: string
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': Array<{
+              /** UTC, as in `2021-01-26T14:44:00`: the window that had closed. */
+              window_start: string
+              /** When that was found. */
+              seen_at: string
+              /** It was added to the aggregate of its postcode. */
+              revised: boolean
+              /** As it was sent. */
+              event: Record<string, unknown>
+            }>
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/pageviews/stream': {
+    /** Watch windows close */
+    get: {
+      responses: {
+        200: {
+          content: {
+            'text/event-stream': {
+              postcode: string
+              /** UTC, as in `2021-01-26T14:44:00`. */
+              window_start: string
+              /** Page views in the window. */
+              pageview_count: number
+              /** How often the aggregate was revised. */
+              revision?: number
+              /** Page views that this revision added. */
+              delta?: number
+            }
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        429: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/pageviews/top': {
+    /** Read the postcodes with the most page views */
+    get: {
+      parameters: {
+        query?: {
+          /** First window: `2021-01-26T14:44:00` (UTC unless it says otherwise) or seconds since 1970. Default: an hour before `to`. */
+          from?: string
+          /** Behind the last window. Default: now. */
+          to?: string
+          /** Most items on a page. */
+          limit?: number
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': Array<{
+              postcode: string
+              /** Page views in the window. */
+              pageview_count: number
+            }>
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/pageviews/totals': {
+    /** Read page views per minute over all postcodes */
+    get: {
+      parameters: {
+        query?: {
+          /** First window: `2021-01-26T14:44:00` (UTC unless it says otherwise) or seconds since 1970. Default: an hour before `to`. */
+          from?: string
+          /** Behind the last window. Default: now. */
+          to?: string
+          /** Seconds: a multiple of the window’s size. */
+          step?: number
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': Array<{
+              /** UTC, as in `2021-01-26T14:44:00`. */
+              window_start: string
+              /** Page views in the window. */
+              pageview_count: number
+            }>
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/api/streams/{stream}/balance': {
+    /** Check the books of a stream */
+    get: {
+      parameters: {
+        path: {
+          /** Name of the stream. */
+          stream: string
+        }
+        query?: {
+          /** Counts each aggregate. */
+          recount?: "true" | "false"
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              stream: string
+              /** Events that were taken in: `counted + late + open + inFlight`. */
+              received: number
+              /** Events in windows that closed. */
+              counted: number
+              /** Events whose window had closed. They are kept. */
+              late: number
+              /** Late events that were added to their aggregate, with LATE_POLICY=revise; the others are in none. */
+              revised: number
+              /** Events in windows that are still open. */
+              open: number
+              /** Events in the log that were not looked at yet, counted there. */
+              inFlight: number
+              /** Events in objects; null when nothing is archived. `received` is also `archived + neverArchived + archiveInFlight`. */
+              archived: number | null
+              /** Events that left the log while nothing was archived. */
+              neverArchived: number | null
+              /** Events in the log that are in no object yet, counted there. */
+              archiveInFlight: number | null
+              /** Log, aggregator, archiver and tables say the same. */
+              balanced: boolean
+              /** Every number that does not fit. */
+              differences: Array<string>
+            }
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
   '/clients/{clientKrn}/progress': {
     /** Read progress */
     get: {
@@ -1601,9 +2109,9 @@ export interface paths {
               sequence: number
               at: string
               email: string
-              /** http, import or correction */
+              /** http, sqs, kafka, import or correction */
               channel: string
-              /** The sender’s own id of the update. */
+              /** The sender’s own id of the update, or its place in the log that it came from. */
               updateId: string | null
               /** What it added. A correction takes from `failed` what it adds to `done`. */
               counts: {
@@ -1618,6 +2126,58 @@ export interface paths {
               warnings: number
               /** Rows. Their sum never exceeds 2^53 − 1. */
               countsAfter: {
+                done: number
+                warn: number
+                failed: number
+              }
+            }>
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/clients/{clientKrn}/progress/{id}/refusals': {
+    /** Read the refused updates of a record */
+    get: {
+      parameters: {
+        path: {
+          /** The client (tenant); opaque to Pebbles. */
+          clientKrn: string
+          /** A record’s id. */
+          id: string
+        }
+        query?: {
+          /** Most items on a page. */
+          limit?: number
+          after?: number
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': Array<{
+              ordinal: number
+              at: string
+              /** Who sent it. */
+              email: string
+              /** sqs or kafka */
+              channel: string
+              /** The sender’s own id of the update, or its place in the log that it came from. */
+              updateId: string | null
+              /** `forbidden`: the record is another’s. `completed`: it takes no more. `overflow`: its numbers would become too large. `mismatch`: the id was used before, for something else. */
+              result: string
+              /** What it would have added. */
+              counts: {
                 done: number
                 warn: number
                 failed: number
@@ -1695,6 +2255,465 @@ export interface paths {
       }
     }
   }
+  '/clients/{clientKrn}/streams/{stream}': {
+    /** Read a stream as it was declared */
+    get: {
+      parameters: {
+        path: {
+          /** The client (tenant); opaque to Pebbles. */
+          clientKrn: string
+          /** Name of the stream. */
+          stream: string
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              name: string
+              /** Cannot be changed. */
+              isBuiltIn: boolean
+              updatedAt: string | null
+              /** Fields by whose values events are counted together. */
+              key: Array<string>
+              /** When the event happened. */
+              timestamp: {
+                /** A whole number. */
+                field: string
+                /** Since 1970, UTC. */
+                unit: "s" | "ms"
+              }
+              /** Size of a window. */
+              windowSeconds: number
+              /** How far behind the newest event one may be and still count. */
+              graceSeconds: number
+              fields: Array<{
+                /** Its name in the event. */
+                name: string
+                /** Whole numbers reach from −(2^53 − 1) to 2^53 − 1. */
+                type: "string" | "integer" | "number" | "boolean"
+                /** Every event has it. */
+                required?: boolean
+                /** Fewest characters; string. */
+                minLength?: number
+                /** Most characters; string. */
+                maxLength?: number
+                /** Least value; integer, number. */
+                min?: number
+                /** Greatest value; integer, number. */
+                max?: number
+              }>
+              measures: Array<{
+                /** Its name in the aggregate. */
+                name: string
+                /** What is made of the events of a window. `distinct` is how many different values a field has: exactly up to 128, beyond that an estimate with a standard error of 1.6 %. */
+                kind: "count" | "sum" | "min" | "max" | "distinct"
+                /** A field that every event has, for all but `count`: of any type for `distinct`, else a number. */
+                field?: string
+              }>
+            }
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        429: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+    /** Declare a stream */
+    put: {
+      parameters: {
+        path: {
+          /** The client (tenant); opaque to Pebbles. */
+          clientKrn: string
+          /** Name of the stream. */
+          stream: string
+        }
+      }
+      requestBody: {
+        content: {
+          'application/json': {
+            /** Fields by whose values events are counted together. */
+            key: Array<string>
+            /** When the event happened. */
+            timestamp: {
+              /** A whole number. */
+              field: string
+              /** Since 1970, UTC. */
+              unit: "s" | "ms"
+            }
+            /** Size of a window. */
+            windowSeconds: number
+            /** How far behind the newest event one may be and still count. */
+            graceSeconds: number
+            fields: Array<{
+              /** Its name in the event. */
+              name: string
+              /** Whole numbers reach from −(2^53 − 1) to 2^53 − 1. */
+              type: "string" | "integer" | "number" | "boolean"
+              /** Every event has it. */
+              required?: boolean
+              /** Fewest characters; string. */
+              minLength?: number
+              /** Most characters; string. */
+              maxLength?: number
+              /** Least value; integer, number. */
+              min?: number
+              /** Greatest value; integer, number. */
+              max?: number
+            }>
+            measures: Array<{
+              /** Its name in the aggregate. */
+              name: string
+              /** What is made of the events of a window. `distinct` is how many different values a field has: exactly up to 128, beyond that an estimate with a standard error of 1.6 %. */
+              kind: "count" | "sum" | "min" | "max" | "distinct"
+              /** A field that every event has, for all but `count`: of any type for `distinct`, else a number. */
+              field?: string
+            }>
+          }
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              name: string
+              /** Cannot be changed. */
+              isBuiltIn: boolean
+              updatedAt: string | null
+              /** Fields by whose values events are counted together. */
+              key: Array<string>
+              /** When the event happened. */
+              timestamp: {
+                /** A whole number. */
+                field: string
+                /** Since 1970, UTC. */
+                unit: "s" | "ms"
+              }
+              /** Size of a window. */
+              windowSeconds: number
+              /** How far behind the newest event one may be and still count. */
+              graceSeconds: number
+              fields: Array<{
+                /** Its name in the event. */
+                name: string
+                /** Whole numbers reach from −(2^53 − 1) to 2^53 − 1. */
+                type: "string" | "integer" | "number" | "boolean"
+                /** Every event has it. */
+                required?: boolean
+                /** Fewest characters; string. */
+                minLength?: number
+                /** Most characters; string. */
+                maxLength?: number
+                /** Least value; integer, number. */
+                min?: number
+                /** Greatest value; integer, number. */
+                max?: number
+              }>
+              measures: Array<{
+                /** Its name in the aggregate. */
+                name: string
+                /** What is made of the events of a window. `distinct` is how many different values a field has: exactly up to 128, beyond that an estimate with a standard error of 1.6 %. */
+                kind: "count" | "sum" | "min" | "max" | "distinct"
+                /** A field that every event has, for all but `count`: of any type for `distinct`, else a number. */
+                field?: string
+              }>
+            }
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        413: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        415: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        429: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/clients/{clientKrn}/streams/{stream}/aggregates': {
+    /** Read the aggregates of a stream */
+    get: {
+      parameters: {
+        path: {
+          /** The client (tenant); opaque to Pebbles. */
+          clientKrn: string
+          /** Name of the stream. */
+          stream: string
+        }
+        query?: {
+          /** One key only: its text, or with several fields, or others than strings, a JSON array. */
+          key?: string
+          /** First window: `2021-01-26T14:44:00` (UTC unless it says otherwise) or seconds since 1970. Default: an hour before `to`. */
+          from?: string
+          /** Behind the last window. Default: now. */
+          to?: string
+          /** Seconds: a multiple of the window’s size. */
+          step?: number
+          /** Most items on a page. */
+          limit?: number
+          /** Cursor from the `Link` header of the page before. */
+          after?: string
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': Array<{
+              /** UTC, as in `2021-01-26T14:44:00`. */
+              window_start: string
+            }>
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        429: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/clients/{clientKrn}/streams/{stream}/balance': {
+    /** Check the books of a stream of a client */
+    get: {
+      parameters: {
+        path: {
+          /** The client (tenant); opaque to Pebbles. */
+          clientKrn: string
+          /** Name of the stream. */
+          stream: string
+        }
+        query?: {
+          /** Counts each aggregate. */
+          recount?: "true" | "false"
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              stream: string
+              /** Events that were taken in: `counted + late + open + inFlight`. */
+              received: number
+              /** Events in windows that closed. */
+              counted: number
+              /** Events whose window had closed. They are kept. */
+              late: number
+              /** Late events that were added to their aggregate, with LATE_POLICY=revise; the others are in none. */
+              revised: number
+              /** Events in windows that are still open. */
+              open: number
+              /** Events in the log that were not looked at yet, counted there. */
+              inFlight: number
+              /** Events in objects; null when nothing is archived. `received` is also `archived + neverArchived + archiveInFlight`. */
+              archived: number | null
+              /** Events that left the log while nothing was archived. */
+              neverArchived: number | null
+              /** Events in the log that are in no object yet, counted there. */
+              archiveInFlight: number | null
+              /** Log, aggregator, archiver and tables say the same. */
+              balanced: boolean
+              /** Every number that does not fit. */
+              differences: Array<string>
+            }
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        429: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/clients/{clientKrn}/streams/{stream}/events': {
+    /** Take in events of a stream */
+    post: {
+      parameters: {
+        path: {
+          /** The client (tenant); opaque to Pebbles. */
+          clientKrn: string
+          /** Name of the stream. */
+          stream: string
+        }
+        header?: {
+          /** Printable ASCII. The same key and request again gets the stored outcome; with another request 422. */
+          'idempotency-key'?: string
+        }
+      }
+      requestBody: {
+        content: {
+          'application/json': Array<Record<string, unknown>>
+          'application/x-ndjson': Array<Record<string, unknown>>
+        }
+      }
+      responses: {
+        202: {
+          content: {
+            'application/json': {
+              /** Events that are durable now. */
+              accepted: number
+              /** Of `accepted`: events that were there already, by their id. With the log on Kafka they are found later, and this is 0. */
+              duplicates: number
+              /** Events that are not valid; they harm no other. */
+              refused: Array<{
+                /** Its place in the request, from 0 on. */
+                item: number
+                errors: Array<{
+                  field: string
+                  message: string
+                }>
+              }>
+            }
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        413: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        415: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        422: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        429: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
   '/health': {
     /** Is the process alive? */
     get: {
@@ -1707,6 +2726,16 @@ export interface paths {
   }
   '/livez': {
     /** Is the process alive? */
+    get: {
+      responses: {
+        200: {
+          content: Record<string, never>
+        }
+      }
+    }
+  }
+  '/metrics': {
+    /** What is measured, for Prometheus */
     get: {
       responses: {
         200: {

@@ -133,7 +133,7 @@ export function toBody(filename: string, { counts, total, isLast, errors, warnin
 }
 
 /** 128 random bits. `crypto.randomUUID` would do the same, but browsers have it on https pages only. */
-function randomKey(): string {
+export function randomKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16))
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

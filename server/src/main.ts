@@ -23,7 +23,9 @@ try {
   // What a person did wrong, or can mend, is told in its own words; anything else is ours, with its stack.
   if (error instanceof PebblesError && error.code !== 'internal') {
     console.error(error.message)
-    if (error.cause instanceof Error) console.error(`  ${error.cause.message}`)
+    // Where a name has several addresses, each was refused by itself.
+    const causes = error.cause instanceof AggregateError ? error.cause.errors : [error.cause]
+    for (const cause of causes) if (cause instanceof Error) console.error(`  ${cause.message}`)
   } else console.error(error)
   process.exitCode = 1
 }

@@ -22,7 +22,7 @@ describe('configuration', () => {
     assert.equal(config.HOST, '127.0.0.1')
     assert.equal(config.auth, 'dev')
     assert.equal(config.DATABASE_URL, undefined)
-    assert.deepEqual([...config.roles], ['api', 'imports'])
+    assert.deepEqual([...config.roles], ['api', 'imports', 'consumers', 'streams'])
   })
 
   test('everything that is wrong is told at once', () => {
@@ -64,6 +64,56 @@ describe('configuration', () => {
     }
   })
 
+  test('P16 a wrong MONGO_URI, or one without a database, is refused without repeating its password', () => {
+    for (const MONGO_URI of [
+      'mongodb://a:27017,b:27018/pebbles?replicaSet=r',
+      'mongodb+srv://u:p@cluster/pebbles',
+    ])
+      assert.equal(readConfig({ MONGO_URI }).MONGO_URI, MONGO_URI)
+    for (const MONGO_URI of [
+      'mongodb://u:secret@host',
+      'mongodb://u:secret@host/?x=1',
+      'http://u:secret@host/db',
+    ]) {
+      assert.throws(
+        () => readConfig({ MONGO_URI }),
+        ({ message }: Error) => message.includes('MONGO_URI') && !message.includes('secret'),
+        MONGO_URI,
+      )
+    }
+  })
+
+  test('P15 half of what protects the way to the brokers is refused: nobody would notice the rest is missing', () => {
+    const sasl = { KAFKA_SASL_USERNAME: 'u', KAFKA_SASL_PASSWORD: 'p' }
+    assert.deepEqual(faultsOf({ KAFKA_SASL_MECHANISM: 'PLAIN' }), Object.keys(sasl))
+    assert.deepEqual(new Set(faultsOf(sasl)), new Set(['KAFKA_SASL_MECHANISM']))
+    assert.deepEqual(faultsOf({ ...sasl, KAFKA_SASL_MECHANISM: 'PLAIN' }), [])
+    assert.deepEqual(faultsOf({ KAFKA_TLS_CA: 'ca.pem' }), ['KAFKA_TLS'])
+    assert.deepEqual(faultsOf({ KAFKA_TLS_CA: 'ca.pem', KAFKA_TLS: 'true' }), [])
+  })
+
+  test('S2 S4 S5 P15 topics have names that brokers take, and no two parts have one in common', () => {
+    const brokers = { KAFKA_BOOTSTRAP_SERVERS: 'localhost:9092' }
+    const streams = { ...brokers, STREAM_LOG: 'kafka' }
+    assert.deepEqual(faultsOf({ ...streams, KAFKA_ENABLED: 'true' }), [])
+    assert.deepEqual(faultsOf({ STREAM_TOPIC: 'page views' }), ['STREAM_TOPIC'])
+    assert.deepEqual(faultsOf({ KAFKA_TOPIC_NAME: 'x'.repeat(246) }), ['KAFKA_TOPIC_NAME'])
+    // Late events would come in as new ones, without end.
+    assert.deepEqual(faultsOf({ ...streams, STREAM_LATE_TOPIC: 'pageviews' }), ['STREAM_LATE_TOPIC'])
+    const same = { ...streams, KAFKA_ENABLED: 'true', KAFKA_TOPIC_NAME: 'pageview-late' }
+    assert.deepEqual(faultsOf(same), ['STREAM_LATE_TOPIC'])
+    assert.deepEqual(faultsOf({ ...same, STREAM_LOG: 'postgres' }), [])
+  })
+
+  test('F1 a bucket is named with what belongs to it, and nothing else of S3 without one', () => {
+    assert.equal(readConfig({ S3_BUCKET: 'files' }).S3_BUCKET, 'files')
+    const S3_ENDPOINT = 'http://storage:9000'
+    assert.deepEqual(faultsOf({ S3_BUCKET: 'files', S3_ENDPOINT, S3_PREFIX: 'pebbles/one' }), [])
+    assert.deepEqual(faultsOf({ S3_ENDPOINT, S3_PREFIX: 'one' }), ['S3_BUCKET', 'S3_BUCKET'])
+    assert.deepEqual(faultsOf({ S3_BUCKET: 'files', S3_ENDPOINT: 'storage:9000' }), ['S3_ENDPOINT'])
+    assert.deepEqual(faultsOf({ S3_BUCKET: 'files', S3_PREFIX: '/one/../' }), ['S3_PREFIX'])
+  })
+
   test('P13 Google tokens once a client id is set; an issuer needs its audience', () => {
     assert.equal(readConfig({ GOOGLE_CLIENT_ID: 'x.apps.googleusercontent.com' }).auth, 'google')
     assert.deepEqual(faultsOf({ AUTH: 'google' }), ['GOOGLE_CLIENT_ID'])
@@ -74,5 +124,8 @@ describe('configuration', () => {
     assert.deepEqual(faultsOf({ HOST: '0.0.0.0' }), ['AUTH'])
     assert.equal(readConfig({ HOST: '0.0.0.0', DEV_TOKENS_EVERYWHERE: 'true' }).auth, 'dev')
     assert.deepEqual(faultsOf({ HOST: '0.0.0.0', GOOGLE_CLIENT_ID: 'x' }), [])
+    // A process that answers no API takes no tokens.
+    assert.deepEqual(faultsOf({ HOST: '0.0.0.0', PEBBLES_ROLES: 'imports,consumers' }), [])
+    assert.deepEqual(faultsOf({ HOST: '0.0.0.0', PEBBLES_ROLES: 'api,imports' }), ['AUTH'])
   })
 })

@@ -25,7 +25,7 @@ describe('documents', () => {
   })
 
   test('.env.example names every environment variable with its default', async () => {
-    const lines = (await read('.env.example')).matchAll(/^# ([A-Z_]+)=(.*)$/gm)
+    const lines = (await read('.env.example')).matchAll(/^# ([A-Z0-9_]+)=(.*)$/gm)
     const given = [...lines].map(([, name, fallback]) => ({ name, fallback }))
     assert.deepEqual(given, VARIABLES)
   })
@@ -38,6 +38,17 @@ describe('documents', () => {
     )
     const rows = (await tableOf('## API')).map(([method = '', path = '']) => `${method} ${plain(path)}`)
     assert.deepEqual(rows.sort(), paths.sort())
+  })
+
+  test('README names every metric of the service, and none that is not there', async (t) => {
+    const server = await startServer(t)
+    const { body } = await server.call('GET', '/metrics', { token: null })
+    const served = [...body.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name as string)
+    const named = (await tableOf('### Metrics')).map(([name = '']) => plain(name))
+    // Without consumers and Kafka there is nothing to tell of them.
+    const isOfQueues = (name: string) => /^pebbles_(consumer|stream_published|stream_unpublished)_/.test(name)
+    assert.deepEqual(named.filter((name) => !isOfQueues(name)).sort(), served.sort())
+    assert.equal(named.filter(isOfQueues).length, 5)
   })
 
   test('links between documents lead somewhere', async () => {

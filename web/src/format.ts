@@ -4,6 +4,7 @@ const LOCALE = 'en'
 const counts = new Intl.NumberFormat(LOCALE)
 const compactCounts = new Intl.NumberFormat(LOCALE, { notation: 'compact', maximumFractionDigits: 1 })
 const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: 'auto' })
+const minutes = new Intl.DateTimeFormat(LOCALE, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
 const days = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', year: 'numeric' })
 const instants = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'full', timeStyle: 'medium' })
 
@@ -52,6 +53,9 @@ export function formatRelative(atMs: number, nowMs: number): string {
 
 /** The day and the second, in the reader's time zone. */
 export const formatExact = (atMs: number): string => instants.format(atMs)
+
+/** `14:05`, in the reader's time zone. */
+export const formatMinute = (atMs: number): string => minutes.format(atMs)
 
 /** `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min` */
 export function formatDuration(ms: number): string {

@@ -1,6 +1,6 @@
 import type { ClientBase, Pool } from 'pg'
 import { invalidRequest } from '../platform/http/validation.ts'
-import { databaseAway, inTransaction, isTransient } from '../platform/postgres/database.ts'
+import { databaseAway, inTransaction, isTransient, orAway } from '../platform/postgres/database.ts'
 import { planChange, withKeysOf } from './change.ts'
 import { compileDataset } from './compile.ts'
 import { CUSTOMERS, CUSTOMERS_DECLARATION } from './customers.ts'
@@ -198,11 +198,3 @@ const toStored = (row: any): StoredDataset => ({
   version: row.version,
   createdAt: row.created_at,
 })
-
-async function orAway<T>(query: Promise<T>): Promise<T> {
-  try {
-    return await query
-  } catch (error) {
-    throw isTransient(error) ? databaseAway(error) : error
-  }
-}

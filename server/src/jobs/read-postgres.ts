@@ -1,6 +1,6 @@
 import type { Pool, QueryConfig } from 'pg'
 import { plainArray } from '../platform/postgres/arrays.ts'
-import { databaseAway, isTransient } from '../platform/postgres/database.ts'
+import { orAway } from '../platform/postgres/database.ts'
 import type { Job, Reject } from './job.ts'
 import { JOB_COLUMNS, toJob } from './sql-jobs.ts'
 
@@ -11,13 +11,7 @@ export interface JobCursor {
 }
 
 /** @throws PebblesError `unavailable` when the database cannot be reached */
-async function read(pool: Pool, query: QueryConfig) {
-  try {
-    return await pool.query(query)
-  } catch (error) {
-    throw isTransient(error) ? databaseAway(error) : error
-  }
-}
+const read = (pool: Pool, query: QueryConfig) => orAway(pool.query(query))
 
 /** One job of a client; undefined also when it is another client's. */
 export async function findJob(pool: Pool, clientKrn: string, id: string): Promise<Job | undefined> {

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg'
-import { databaseAway, isTransient } from '../platform/postgres/database.ts'
+import { orAway } from '../platform/postgres/database.ts'
 import { JOB_STATUSES, type JobStatus } from './job.ts'
 
 /** How many jobs a client has, all together and in each status. */
@@ -11,18 +11,16 @@ export type JobStats = Record<'total' | JobStatus, number>
  * @throws PebblesError `unavailable` when the database cannot be reached
  */
 export async function readJobStats(pool: Pool, clientKrn: string): Promise<JobStats> {
-  try {
-    const { rows } = await pool.query<{ status: JobStatus; jobs: number }>({
+  const { rows } = await orAway(
+    pool.query<{ status: JobStatus; jobs: number }>({
       name: 'read-job-stats',
       text: 'SELECT status, count(*) AS jobs FROM jobs WHERE client_krn = $1 GROUP BY status',
       values: [clientKrn],
-    })
-    const counts = new Map(rows.map(({ status, jobs }) => [status, jobs]))
-    const total = rows.reduce((sum, { jobs }) => sum + jobs, 0)
-    return { total, ...byStatus((status) => counts.get(status) ?? 0) }
-  } catch (error) {
-    throw isTransient(error) ? databaseAway(error) : error
-  }
+    }),
+  )
+  const counts = new Map(rows.map(({ status, jobs }) => [status, jobs]))
+  const total = rows.reduce((sum, { jobs }) => sum + jobs, 0)
+  return { total, ...byStatus((status) => counts.get(status) ?? 0) }
 }
 
 function byStatus(count: (status: JobStatus) => number): Record<JobStatus, number> {

@@ -11,7 +11,7 @@ import {
   withConnection,
 } from '../platform/postgres/database.ts'
 import { type BatchResult, foldBatch } from './batch.ts'
-import { ensureIdDays, isPartitionMissing } from './ids-postgres.ts'
+import { ensureIdPartitions, isPartitionMissing } from './ids-postgres.ts'
 import type { Update } from './record.ts'
 import { findCommitted, lockRecords, lookUpIds, type TransactionMark } from './sql-read.ts'
 import { writeBatch } from './sql-write.ts'
@@ -34,19 +34,33 @@ import type { Outcome } from './store.ts'
  * When the connection breaks while COMMIT is under way, nobody knows whether it happened. The next attempt finds out:
  * it waits at the same locks and then looks for an event that only the lost transaction can have written.
  */
-export async function applyBatch(lanes: Pool, updates: readonly Update[]): Promise<Outcome[]> {
+export function applyBatch(lanes: Pool, updates: readonly Update[]): Promise<Outcome[]> {
+  return untilCommitted(lanes, inDoubt, (client, lost, sent) => transact(client, updates, lost, sent))
+}
+
+/**
+ * Tries a transaction again as long as that may help.
+ *
+ * @param inDoubt  what to throw when it is given up although one of its COMMITs may have happened
+ * @param transact  is given the attempts whose COMMIT nobody answered, and an object to fill in before it sends its own
+ */
+export async function untilCommitted<T>(
+  lanes: Pool,
+  inDoubt: (cause: unknown) => Error,
+  transact: (client: PoolClient, lost: readonly SentBatch[], sent: Partial<SentBatch>) => Promise<T>,
+): Promise<T> {
   const deadline = Date.now() + RETRY_FOR_MS
   const lost: SentBatch[] = []
-  let isDayMissing = false
+  let isPartitionAbsent = false
   for (let attempt = 1; ; attempt++) {
     const sent: Partial<SentBatch> = {}
     try {
-      if (isDayMissing) await ensureIdDays(lanes)
-      return await withConnection(lanes, (client) => transact(client, updates, lost, sent))
+      if (isPartitionAbsent) await ensureIdPartitions(lanes)
+      return await withConnection(lanes, (client) => transact(client, lost, sent))
     } catch (error) {
       if (isSent(sent) && isConnectionLoss(error)) lost.push(sent)
-      isDayMissing = isPartitionMissing(error)
-      const isPassing = isTransient(error) || isDayMissing || sqlState(error) === UNIQUE_VIOLATION
+      isPartitionAbsent = isPartitionMissing(error)
+      const isPassing = isTransient(error) || isPartitionAbsent || sqlState(error) === UNIQUE_VIOLATION
       if (!isPassing || Date.now() > deadline)
         throw lost.length > 0 ? inDoubt(error) : failure(error, isPassing)
       await delay(Math.random() * Math.min(500, 2 ** attempt))
@@ -68,7 +82,7 @@ const RETRY_FOR_MS = 10_000
 const UNIQUE_VIOLATION = '23505'
 
 /** A batch whose COMMIT was sent: what it would have answered, and how to recognise it. */
-interface SentBatch {
+export interface SentBatch {
   mark: TransactionMark
   result: BatchResult
 }

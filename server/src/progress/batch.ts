@@ -1,5 +1,5 @@
-import { applyUpdate, type RecordState, type Update } from './record.ts'
-import type { Applied, Outcome } from './store.ts'
+import { applyUpdate, type Channel, type RecordState, type Totals, type Update } from './record.ts'
+import type { Outcome, Refused } from './store.ts'
 
 /** An id that was decided in an earlier batch. */
 export interface Decided {
@@ -15,8 +15,6 @@ export interface AppliedUpdate {
 
 /** A record whose totals moved, with the totals at the end of the batch. */
 export interface RecordChange {
-  clientKrn: string
-  filename: string
   isNew: boolean
   state: RecordState
 }
@@ -25,10 +23,21 @@ export interface BatchResult {
   /** One per update, in order. */
   outcomes: Outcome[]
   applied: AppliedUpdate[]
-  changes: Iterable<RecordChange>
+  /** By the record's id. */
+  changes: ReadonlyMap<string, RecordChange>
   /** Ids seen for the first time, with what became of them. */
   decided: Map<string, Decided & { update: Update }>
+  /** Updates of queues and logs that were refused, for the audit. */
+  refused: RefusedInBatch[]
 }
+
+export interface RefusedInBatch {
+  update: Update
+  result: Refused['result']
+}
+
+/** Channels whose sender hears of a refusal from nobody else. */
+const UNHEARD: ReadonlySet<Channel> = new Set(['sqs', 'kafka'])
 
 /**
  * Folds a batch of updates into records: pure, so that how updates are cut into batches never changes a number.
@@ -45,31 +54,41 @@ export function foldBatch(
   const applied: AppliedUpdate[] = []
   const changes = new Map<string, RecordChange>()
   const decided: BatchResult['decided'] = new Map()
+  const refused: RefusedInBatch[] = []
+  const noteRefusal = (update: Update, outcome: Outcome) => {
+    if (!('totals' in outcome) && !outcome.isReplay && UNHEARD.has(update.channel))
+      refused.push({ update, result: outcome.result })
+  }
 
   for (const update of updates) {
     const known = update.id && (decided.get(update.id.id) ?? earlier.get(update.id.id))
     if (known) {
-      outcomes.push(replay(known, update))
+      const outcome = replay(known, update)
+      outcomes.push(outcome)
+      noteRefusal(update, outcome)
       continue
     }
     const id = update.recordId
-    const verdict = applyUpdate(changes.get(id)?.state ?? states.get(id), update)
-    const outcome: Outcome =
-      'state' in verdict
-        ? appliedOutcome(verdict.result, verdict.state)
-        : { result: verdict.result, isReplay: false }
+    const change = changes.get(id)
+    const verdict = applyUpdate(change ? change.state : states.get(id), update)
+    let outcome: Outcome
     if ('state' in verdict) {
-      applied.push({ update, state: verdict.state })
-      const { clientKrn, filename } = update
-      changes.set(id, { clientKrn, filename, isNew: !states.has(id), state: verdict.state })
+      const { result, state } = verdict
+      applied.push({ update, state })
+      if (change) change.state = state
+      else changes.set(id, { isNew: result === 'created', state })
+      outcome = { result, recordId: id, totals: totalsOf(state), isReplay: false }
+    } else {
+      outcome = { result: verdict.result, isReplay: false }
+      noteRefusal(update, outcome)
     }
     outcomes.push(outcome)
-    // An overflow is a fault of the request, found late: like any other fault it leaves no trace.
-    if (update.id && outcome.result !== 'overflow') {
+    // An overflow is a fault of the request, found late: like any other fault of one it leaves no trace.
+    if (update.id && (outcome.result !== 'overflow' || update.id.kind === 'message')) {
       decided.set(update.id.id, { fingerprint: update.id.fingerprint, outcome, update })
     }
   }
-  return { outcomes, applied, changes: changes.values(), decided }
+  return { outcomes, applied, changes, decided, refused }
 }
 
 function replay(known: Decided, update: Update): Outcome {
@@ -77,7 +96,6 @@ function replay(known: Decided, update: Update): Outcome {
   return { ...known.outcome, isReplay: true }
 }
 
-function appliedOutcome(result: Applied['result'], state: RecordState): Applied {
-  const { id, email: _, ...totals } = state
-  return { result, recordId: id, totals, isReplay: false }
+function totalsOf({ counts, total, isCompleted, errorsTotal, warningsTotal, sequence }: RecordState): Totals {
+  return { counts, total, isCompleted, errorsTotal, warningsTotal, sequence }
 }

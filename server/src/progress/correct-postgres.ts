@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { noteInOutbox } from './outbox-postgres.ts'
 import { correctRecord, type Update } from './record.ts'
 import { lockRecords } from './sql-read.ts'
 import { writeBatch } from './sql-write.ts'
@@ -35,7 +36,9 @@ export async function correctWithin(tx: ClientBase, correction: Correction): Pro
     errors: [],
     warnings: [],
   }
-  const changes = [{ clientKrn, filename, isNew: false, state }]
-  await writeBatch(tx, { outcomes: [], applied: [{ update, state }], changes, decided: new Map() })
+  const changes = new Map([[recordId, { isNew: false, state }]])
+  const applied = [{ update, state }]
+  await writeBatch(tx, { outcomes: [], applied, changes, decided: new Map(), refused: [] })
+  await noteInOutbox(tx, recordId)
   return true
 }

@@ -1,12 +1,43 @@
 import type { DatabaseError, Pool } from 'pg'
 import { inTransaction, sqlState } from '../platform/postgres/database.ts'
+import type { IdKind } from './record.ts'
 
-/**
- * Days for which the id of an HTTP update or an import batch is remembered: today and the two before it, so at least
- * 48 hours, twice what the API promises.
- */
-export const KEPT_DAYS = 3
-const DAYS_AHEAD = 3
+/** Where the ids of one kind are remembered: in partitions by date, made ahead and dropped whole. */
+interface IdTable {
+  table: string
+  /** The column with the date that a partition begins at, and what that is at this moment. */
+  column: string
+  current: string
+  ensure: string
+  /** Days for which partitions are made ahead. */
+  daysAhead: number
+  /** A partition that began so many days before the current one is forgotten. */
+  keptDays: number
+}
+
+export const ID_TABLES: Record<IdKind, IdTable> = {
+  // Today and the two days before it, so at least 48 hours: twice what the API promises.
+  request: {
+    table: 'applied_ids',
+    column: 'day',
+    current: "(now() AT TIME ZONE 'UTC')::date",
+    ensure: 'ensure_applied_ids_days',
+    daysAhead: 3,
+    keptDays: 3,
+  },
+  // This week and the four before it, so at least 28 days: 14 in a queue and as many again in its dead-letter queue.
+  message: {
+    table: 'message_ids',
+    column: 'week',
+    current: "date_trunc('week', now() AT TIME ZONE 'UTC')::date",
+    ensure: 'ensure_message_ids_weeks',
+    daysAhead: 21,
+    keptDays: 35,
+  },
+}
+
+/** Days for which a message that comes again is surely known. What is older cannot be counted exactly. */
+export const KEPT_MESSAGE_DAYS = ID_TABLES.message.keptDays - 7
 
 /**
  * Making or dropping a partition locks the table against all writers, who would queue up behind a lock that is waited
@@ -14,16 +45,17 @@ const DAYS_AHEAD = 3
  */
 const LOCK_TIMEOUT = "SET LOCAL lock_timeout = '500ms'"
 
-/** Makes the partitions that ids are written to, for some days ahead. */
-export function ensureIdDays(pool: Pool): Promise<void> {
-  return inTransaction(pool, async (tx) => {
-    await tx.query(LOCK_TIMEOUT)
-    await tx.query(
-      `SELECT ensure_applied_ids_days(today, today + $1::int)
-       FROM (SELECT (now() AT TIME ZONE 'UTC')::date AS today) t`,
-      [DAYS_AHEAD],
-    )
-  })
+/** Makes the partitions that ids are written to, for some time ahead. */
+export async function ensureIdPartitions(pool: Pool): Promise<void> {
+  for (const { ensure, daysAhead } of Object.values(ID_TABLES)) {
+    await inTransaction(pool, async (tx) => {
+      await tx.query(LOCK_TIMEOUT)
+      await tx.query(
+        `SELECT ${ensure}(today, today + $1::int) FROM (SELECT (now() AT TIME ZONE 'UTC')::date AS today) t`,
+        [daysAhead],
+      )
+    })
+  }
 }
 
 /** PostgreSQL says so with the code of a violated check; of which this one has no name. */
@@ -31,20 +63,22 @@ export function isPartitionMissing(error: unknown): boolean {
   return sqlState(error) === '23514' && (error as DatabaseError).constraint === undefined
 }
 
-/** Drops, whole, the partitions of days that are no longer remembered. */
-export async function dropOldIdDays(pool: Pool): Promise<void> {
-  const { rows } = await pool.query<{ name: string }>(
-    `SELECT c.relname AS name
-     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-     WHERE i.inhparent = 'applied_ids'::regclass
-       AND right(c.relname, 8) <= to_char((now() AT TIME ZONE 'UTC')::date - $1::int, 'YYYYMMDD')`,
-    [KEPT_DAYS],
-  )
-  for (const { name } of rows) {
-    await inTransaction(pool, async (tx) => {
-      await tx.query(LOCK_TIMEOUT)
-      await tx.query(`DROP TABLE IF EXISTS ${name}`)
-    })
+/** Drops, whole, the partitions of what is no longer remembered. */
+export async function dropOldIdPartitions(pool: Pool): Promise<void> {
+  for (const { table, current, keptDays } of Object.values(ID_TABLES)) {
+    const { rows } = await pool.query<{ name: string }>(
+      `SELECT c.relname AS name
+       FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+       WHERE i.inhparent = '${table}'::regclass
+         AND right(c.relname, 8) <= to_char(${current} - $1::int, 'YYYYMMDD')`,
+      [keptDays],
+    )
+    for (const { name } of rows) {
+      await inTransaction(pool, async (tx) => {
+        await tx.query(LOCK_TIMEOUT)
+        await tx.query(`DROP TABLE IF EXISTS ${name}`)
+      })
+    }
   }
 }
 
@@ -57,7 +91,7 @@ export async function bindIdToday(pool: Pool, id: string, fingerprint: string): 
     return await bindId(pool, id, fingerprint)
   } catch (error) {
     if (!isPartitionMissing(error)) throw error
-    await ensureIdDays(pool)
+    await ensureIdPartitions(pool)
     return bindId(pool, id, fingerprint)
   }
 }
@@ -73,7 +107,7 @@ async function bindId(pool: Pool, id: string, fingerprint: string): Promise<bool
      SELECT fingerprint FROM bound
      UNION ALL
      SELECT fingerprint FROM applied_ids WHERE id = $1::uuid AND day > (now() AT TIME ZONE 'UTC')::date - $3::int`,
-    [id, fingerprint, KEPT_DAYS],
+    [id, fingerprint, ID_TABLES.request.keptDays],
   )
   // No row at all: somebody bound it this instant, and is seen only by a second look.
   return rows.length === 0 ? bindId(pool, id, fingerprint) : rows[0]!.fingerprint === fingerprint

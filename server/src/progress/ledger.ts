@@ -1,6 +1,6 @@
 import { PebblesError } from '../platform/errors.ts'
 import type { Issue, Update } from './record.ts'
-import type { Outcome } from './store.ts'
+import { type Outcome, PartlyApplied } from './store.ts'
 
 /**
  * The ledger's front: takes single updates from every channel and hands them on in batches.
@@ -145,6 +145,14 @@ export function createLedger(options: LedgerOptions): Ledger {
       const outcomes = await apply(batch.map(({ update }) => update))
       for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index]!)
     } catch (error) {
+      if (error instanceof PartlyApplied) {
+        for (const [index, { resolve, reject }] of batch.entries()) {
+          const ending = error.endings[index]!
+          if (ending instanceof Error) reject(ending)
+          else resolve(ending)
+        }
+        return
+      }
       if (batch.length === 1 || error instanceof PebblesError) {
         for (const { reject } of batch) reject(error)
         return

@@ -1,7 +1,11 @@
 import { PebblesError } from '../platform/errors.ts'
-import type { Outcome } from './store.ts'
+import type { Outcome, Refused } from './store.ts'
 
-type Refused = Exclude<Outcome, { totals: unknown }>
+/** What an outcome is counted as. A refusal that is told again is a duplicate as well: nothing was decided anew. */
+export function resultOf(outcome: Outcome): 'applied' | 'duplicate' | 'refused' {
+  if (outcome.isReplay) return 'duplicate'
+  return 'totals' in outcome ? 'applied' : 'refused'
+}
 
 /** What a caller is told when the ledger refused an update. */
 export function refusalError({ result }: Refused): PebblesError {

@@ -6,9 +6,20 @@
  */
 import { digest } from '../platform/digest.ts'
 
+/** Digests that are at hand, since a file's updates come in great numbers: of so many files at most. */
+const MAX_KNOWN_IDS = 2_000
+let knownIds = new Map<string, string>()
+
 /** A record's id is what makes it unique: a digest of client and filename, neither of which holds NUL. */
-export const recordIdOf = (clientKrn: string, filename: string): string =>
-  digest('record', clientKrn, filename)
+export function recordIdOf(clientKrn: string, filename: string): string {
+  const name = `${clientKrn}\0${filename}`
+  const known = knownIds.get(name)
+  if (known !== undefined) return known
+  const id = digest('record', clientKrn, filename)
+  if (knownIds.size === MAX_KNOWN_IDS) knownIds = new Map()
+  knownIds.set(name, id)
+  return id
+}
 
 export interface Counts {
   done: number
@@ -24,17 +35,21 @@ export interface Issue {
 
 export type IssueKind = 'errors' | 'warnings'
 /** `correction`: rows of a completed record that came back corrected; only an import can send that. */
-export type Channel = 'http' | 'import' | 'correction'
+export type Channel = 'http' | 'sqs' | 'kafka' | 'import' | 'correction'
 
 /** What makes an update the same update when it is delivered again. Both are 128-bit digests in UUID form. */
 export interface UpdateId {
   /** Digest of channel, scope and the sender's key. */
   id: string
+  /** How long it is remembered: a request's for days, a message's for weeks, as long as its queue may deliver it again. */
+  kind: IdKind
   /** Digest of what was asked: the same id with another fingerprint is a caller's mistake. */
   fingerprint: string
   /** The sender's key as it was given, for the audit. */
   key: string
 }
+
+export type IdKind = 'request' | 'message'
 
 /** One increment, already validated. */
 export interface Update {
@@ -52,6 +67,12 @@ export interface Update {
   warnings: Issue[]
   /** Without an id every delivery counts. */
   id?: UpdateId | undefined
+  /** Its place in a log, such as `progress-updates/3/1234`: what the audit calls it when its sender gave it no id. */
+  place?: string | undefined
+  /** Of its place, the offset in its partition. */
+  offset?: number | undefined
+  /** Makes its record: refused where somebody else has done so. Only an import sends that. */
+  isFirst?: boolean | undefined
 }
 
 /** The totals of a record, as of `sequence` updates. */
@@ -82,7 +103,8 @@ export type Verdict = { result: 'created' | 'updated'; state: RecordState } | { 
  *
  */
 export function applyUpdate(state: RecordState | undefined, update: Update): Verdict {
-  if (state && state.email !== update.email) return { result: 'forbidden' }
+  if (state && (update.isFirst || state.email !== update.email)) return { result: 'forbidden' }
+  if (state && update.channel === 'correction') return correct(state, update)
   if (state?.isCompleted) return { result: 'completed' }
   const counts = addCounts(state?.counts ?? { done: 0, warn: 0, failed: 0 }, update.counts)
   if (!Number.isSafeInteger(counts.done + counts.warn + counts.failed)) return { result: 'overflow' }
@@ -99,6 +121,12 @@ export function applyUpdate(state: RecordState | undefined, update: Update): Ver
       sequence: (state?.sequence ?? 0) + 1,
     },
   }
+}
+
+/** What {@link correctRecord} has moved, where it is applied for the second time: in a copy of the record. */
+function correct(state: RecordState, update: Update): Verdict {
+  const counts = addCounts(state.counts, update.counts)
+  return { result: 'updated', state: { ...state, counts, sequence: state.sequence + 1 } }
 }
 
 /**

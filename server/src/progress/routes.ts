@@ -13,12 +13,13 @@ import {
 import { problems } from '../platform/http/problem.ts'
 import { lastEventId } from '../platform/http/sse.ts'
 import { createStreamLimit, type StreamLimits } from '../platform/http/stream-limit.ts'
+import { registerAuditRoutes } from './audit-routes.ts'
 import { registerBatchRoute } from './batch-route.ts'
 import { registerIssueRoutes } from './issue-routes.ts'
 import type { Ledger } from './ledger.ts'
 import type { LiveHub } from './live.ts'
 import { cutPage, showRecords } from './read-model.ts'
-import { ClientParams, EventSchema, LiveRecordSchema, RecordParams, RecordSchema } from './schema.ts'
+import { ClientParams, LiveRecordSchema, RecordParams, RecordSchema } from './schema.ts'
 import type { ProgressRecord, RecordCursor, RecordStore } from './store.ts'
 import { registerUpdateRoute } from './update-route.ts'
 
@@ -42,6 +43,7 @@ export function registerProgressRoutes(app: App, parts: ProgressRoutes): void {
   registerUpdateRoute(app, parts)
   registerBatchRoute(app, parts)
   registerIssueRoutes(app, { ...parts, read })
+  registerAuditRoutes(app, { ...parts, read })
   registerListRoute(app, parts, read)
   registerStreamRoute(app, parts, read)
   registerRecordRoutes(app, parts, read)
@@ -177,33 +179,6 @@ function registerRecordRoutes(app: App, { store }: ProgressRoutes, read: onReque
       },
     },
     async (request, reply) => answerRecord(request, reply, store, await findRecord(store, request.params)),
-  )
-
-  app.get(
-    '/clients/:clientKrn/progress/:id/events',
-    {
-      onRequest: read,
-      schema: {
-        summary: 'Read the audit of a record',
-        description:
-          'Every applied update in order: who, when, from which channel, what. `after` is a sequence.',
-        tags: ['progress'],
-        params: RecordParams,
-        querystring: Type.Object({
-          limit: LimitSchema(100),
-          after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 0 })),
-        }),
-        response: { 200: Type.Array(EventSchema), ...problems(400, 404) },
-      },
-    },
-    async (request, reply) => {
-      const record = await findRecord(store, request.params)
-      const { limit = 100, after = 0 } = request.query
-      const events = await store.events(record.id, { limit, after })
-      const last = events.at(-1)
-      if (last && last.sequence < record.sequence) linkNext(request, reply, String(last.sequence))
-      return events.map((event) => ({ ...event, email: record.email, at: event.at.toISOString() }))
-    },
   )
 }
 

@@ -1,7 +1,9 @@
 import Type, { type Static } from 'typebox'
+import { digest } from '../platform/digest.ts'
 import type { FieldFault } from '../platform/errors.ts'
 import { compileCheck } from '../platform/http/validation.ts'
-import { type Channel, recordIdOf, type Update, type UpdateId } from './record.ts'
+import { type Issue, recordIdOf, type Update } from './record.ts'
+import type { LoggedUpdate } from './store.ts'
 
 /** Largest number of issues of one kind in an update, and in a response. */
 export const MAX_ISSUES = 10_000
@@ -105,13 +107,42 @@ export function checkBatchItem(item: unknown): FieldFault[] {
   return faults.length > 0 ? faults : findFaults(item as BatchItem)
 }
 
-export function toUpdate(
-  body: UpdateBody,
-  sender: { clientKrn: string; email: string; channel: Channel; id?: UpdateId | undefined },
-): Update {
+/** Where an update comes from; `offset` when that is a log. */
+type Origin = Pick<Update, 'clientKrn' | 'email' | 'channel' | 'id' | 'place' | 'offset'>
+
+/** The update that a body, an item of a batch or a message stands for. */
+export function toUpdate(body: UpdateBody, origin: Origin & { offset: number }): LoggedUpdate
+export function toUpdate(body: UpdateBody, origin: Origin): Update
+export function toUpdate(body: UpdateBody, { clientKrn, email, channel, id, place, offset }: Origin): Update {
+  const { filename, counts, total, isLast = false, errors = NO_ISSUES, warnings = NO_ISSUES } = body
+  const recordId = recordIdOf(clientKrn, filename)
+  // Written out, and always all of them: one shape for all updates, however many a log brings in a second.
+  return {
+    recordId,
+    clientKrn,
+    filename,
+    email,
+    channel,
+    counts,
+    total,
+    isLast,
+    errors,
+    warnings,
+    id,
+    place,
+    offset,
+  }
+}
+
+const NO_ISSUES: Issue[] = []
+
+/** The same for the same update, whatever the order of its fields or the spacing of its JSON. */
+export function fingerprintOf(body: UpdateBody): string {
   const { filename, counts, total, isLast = false, errors = [], warnings = [] } = body
-  const recordId = recordIdOf(sender.clientKrn, filename)
-  return { recordId, filename, counts, total, isLast, errors, warnings, ...sender }
+  const issues = [errors, warnings].map((list) => list.map(({ line, message }) => [line, message]))
+  return digest(
+    JSON.stringify([filename, counts.done, counts.warn, counts.failed, total ?? null, isLast, issues]),
+  )
 }
 
 const TotalsFields = {
@@ -171,10 +202,10 @@ export const EventSchema = Type.Object({
   sequence: Type.Integer(),
   at: Type.String({ format: 'date-time' }),
   email: Type.String(),
-  channel: Type.String({ description: 'http, import or correction' }),
+  channel: Type.String({ description: 'http, sqs, kafka, import or correction' }),
   updateId: Type.Unsafe<string | null>({
     type: ['string', 'null'],
-    description: 'The sender’s own id of the update.',
+    description: 'The sender’s own id of the update, or its place in the log that it came from.',
   }),
   counts: Type.Object(
     { done: ChangeSchema, warn: ChangeSchema, failed: ChangeSchema },
@@ -185,6 +216,22 @@ export const EventSchema = Type.Object({
   errors: Type.Integer(),
   warnings: Type.Integer(),
   countsAfter: CountsSchema,
+})
+
+export const RefusalSchema = Type.Object({
+  ordinal: Type.Integer(),
+  at: Type.String({ format: 'date-time' }),
+  email: Type.String({ description: 'Who sent it.' }),
+  channel: Type.String({ description: 'sqs or kafka' }),
+  updateId: Type.Unsafe<string | null>({
+    type: ['string', 'null'],
+    description: 'The sender’s own id of the update, or its place in the log that it came from.',
+  }),
+  result: Type.String({
+    description:
+      '`forbidden`: the record is another’s. `completed`: it takes no more. `overflow`: its numbers would become too large. `mismatch`: the id was used before, for something else.',
+  }),
+  counts: Type.Object(CountsSchema.properties, { description: 'What it would have added.' }),
 })
 
 export const ClientParams = Type.Object({

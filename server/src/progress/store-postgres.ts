@@ -1,9 +1,11 @@
 import { numberArray, plainArray } from '../platform/postgres/arrays.ts'
 import type { Database } from '../platform/postgres/database.ts'
-import { databaseAway, isConnectionLoss, isTransient } from '../platform/postgres/database.ts'
+import { isConnectionLoss, orAway } from '../platform/postgres/database.ts'
+import { applyLogBatch, readPosition } from './apply-log-postgres.ts'
 import { applyBatch } from './apply-postgres.ts'
 import { bindIdToday } from './ids-postgres.ts'
 import { recordIdOf } from './record.ts'
+import { type EventRow, eventsOf } from './runs-postgres.ts'
 import type {
   IssueWindow,
   NumberedIssue,
@@ -12,20 +14,20 @@ import type {
   RecordCursor,
   RecordFilter,
   RecordStore,
+  RefusedUpdate,
 } from './store.ts'
 
-export const ISSUE_KINDS = { errors: 0, warnings: 1 } as const
+const ISSUE_KINDS = { errors: 0, warnings: 1 } as const
 
 /** The record store on PostgreSQL ≥ 15. Tables: `migrations/0001_ledger.sql`. */
-export function createPostgresStore({ pool, lanes }: Pick<Database, 'pool' | 'lanes'>): RecordStore {
+export function createPostgresStore({
+  pool,
+  lanes,
+  logs,
+}: Pick<Database, 'pool' | 'lanes' | 'logs'>): RecordStore {
   /** For work that may be repeated: once more when the pool's connection turned out to be dead. */
-  async function repeatable<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work().catch((error) => (isConnectionLoss(error) ? work() : Promise.reject(error)))
-    } catch (error) {
-      throw isConnectionLoss(error) || isTransient(error) ? databaseAway(error) : error
-    }
-  }
+  const repeatable = <T>(work: () => Promise<T>): Promise<T> =>
+    orAway(work().catch((error) => (isConnectionLoss(error) ? work() : Promise.reject(error))))
 
   const query = (name: string, text: string, values: unknown[]): Promise<Row[]> =>
     repeatable(async () => (await pool.query({ name, text, values })).rows)
@@ -81,22 +83,44 @@ export function createPostgresStore({ pool, lanes }: Pick<Database, 'pool' | 'la
   }
 
   async function events(recordId: string, page: { limit: number; after: number }): Promise<ProgressEvent[]> {
-    // One row more at the front: an event holds the totals after it, and what it added is the difference.
-    const rows = await query(
+    // From the row that has the event before the page, since an event's own counts are a difference, to the one that
+    // has the page's last: sequences have no gaps, rows may hold several.
+    const rows = (await query(
       'read-events',
-      'SELECT * FROM events WHERE record_id = $1 AND sequence >= $2 ORDER BY sequence LIMIT $3',
-      [recordId, page.after, page.limit + 1],
+      `SELECT * FROM events
+       WHERE record_id = $1 AND sequence >= $2
+         AND sequence <= coalesce((SELECT min(sequence) FROM events WHERE record_id = $1 AND sequence >= $3), $3)
+       ORDER BY sequence`,
+      [recordId, page.after, page.after + page.limit],
+    )) as EventRow[]
+    return eventsOf(rows)
+      .filter(({ sequence }) => sequence > page.after)
+      .slice(0, page.limit)
+  }
+
+  async function refusals(
+    recordId: string,
+    page: { limit: number; after: number },
+  ): Promise<RefusedUpdate[]> {
+    const rows = await query(
+      'read-refusals',
+      'SELECT * FROM refusals WHERE record_id = $1 AND id > $2 ORDER BY id LIMIT $3',
+      [recordId, page.after, page.limit],
     )
-    const events = rows.map((row, index) => toEvent(row, rows[index - 1] ?? NOTHING))
-    return events.filter(({ sequence }) => sequence > page.after).slice(0, page.limit)
+    return rows.map(({ id, at, channel, update_id, email, result, done, warn, failed }) => {
+      return { ordinal: id, at, channel, updateId: update_id, email, result, counts: { done, warn, failed } }
+    })
   }
 
   return {
     apply: (updates) => applyBatch(lanes, updates),
+    applyFrom: (batch) => applyLogBatch(logs, batch),
+    position: (source) => repeatable(() => readPosition(pool, source)),
     list,
     byIds,
     issues,
     events,
+    refusals,
     bindKey: ({ id, fingerprint }) => repeatable(() => bindIdToday(pool, id, fingerprint)),
   }
 }
@@ -118,26 +142,5 @@ function toRecord(row: Row): ProgressRecord {
     sequence: row.sequence,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
-  }
-}
-
-const NOTHING: Row = { done: 0, warn: 0, failed: 0, errors_total: 0, warnings_total: 0 }
-
-function toEvent(row: Row, before: Row): ProgressEvent {
-  return {
-    sequence: row.sequence,
-    at: row.at,
-    channel: row.channel,
-    updateId: row.update_id,
-    counts: {
-      done: row.done - before.done,
-      warn: row.warn - before.warn,
-      failed: row.failed - before.failed,
-    },
-    errors: row.errors_total - before.errors_total,
-    warnings: row.warnings_total - before.warnings_total,
-    total: row.total,
-    isLast: row.is_completed,
-    countsAfter: { done: row.done, warn: row.warn, failed: row.failed },
   }
 }

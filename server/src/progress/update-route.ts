@@ -11,6 +11,7 @@ import type { ProgressRoutes } from './routes.ts'
 import {
   ClientParams,
   findFaults,
+  fingerprintOf,
   toUpdate,
   type UpdateBody,
   UpdateResultSchema,
@@ -62,20 +63,6 @@ const recordPath = (clientKrn: string, id: string) =>
 
 /** Keys are scoped to client and caller, so nobody can guess or spoil another's. */
 export function updateId(clientKrn: string, email: string, key: string, body: UpdateBody): UpdateId {
-  return { id: digest('http', clientKrn, email, key), fingerprint: fingerprintOf(body), key }
-}
-
-/** The same for the same update, whatever the order of its fields or the spacing of its JSON. */
-function fingerprintOf({
-  filename,
-  counts,
-  total,
-  isLast = false,
-  errors = [],
-  warnings = [],
-}: UpdateBody): string {
-  const issues = [errors, warnings].map((list) => list.map(({ line, message }) => [line, message]))
-  return digest(
-    JSON.stringify([filename, counts.done, counts.warn, counts.failed, total ?? null, isLast, issues]),
-  )
+  const id = digest('http', clientKrn, email, key)
+  return { id, kind: 'request', fingerprint: fingerprintOf(body), key }
 }

@@ -17,43 +17,57 @@ import { type App, createApp, listen } from '../platform/http/app.ts'
 import { createAuthHooks } from '../platform/http/auth.ts'
 import { registerPage } from '../platform/http/page.ts'
 import { encodeTimeCursor } from '../platform/http/paging.ts'
+import { createStreamLimit } from '../platform/http/stream-limit.ts'
 import type { Log } from '../platform/log.ts'
 import { listenForChanges } from '../platform/postgres/notifications.ts'
 import { createSigningKeys } from '../platform/postgres/signing-keys.ts'
 import { openDevIssuer } from '../platform/tokens/dev-issuer.ts'
 import { devTokens, googleTokens, oidcTokens } from '../platform/tokens/token-sources.ts'
 import type { TokenVerifier } from '../platform/tokens/token-verifier.ts'
-import { announcementOf } from '../progress/announcement.ts'
-import { createLedger } from '../progress/ledger.ts'
 import { createLiveHub } from '../progress/live.ts'
 import { showTotals } from '../progress/read-model.ts'
 import { registerProgressRoutes } from '../progress/routes.ts'
-import type { RecordStore } from '../progress/store.ts'
+import { createAppender } from '../streams/appender.ts'
+import { registerClientBalance, registerOwnBalance } from '../streams/balance-routes.ts'
+import { readClosed, readHeads } from '../streams/closings-postgres.ts'
+import { registerDeclarationRoutes } from '../streams/declaration-routes.ts'
+import { registerEventRoutes, registerPageviewRoutes } from '../streams/in-routes.ts'
+import { registerLateQueries } from '../streams/late-routes.ts'
+import { createWindowHub } from '../streams/live-windows.ts'
+import { createEventTally, measureAppender } from '../streams/metrics.ts'
+import {
+  registerPageviewQueries,
+  registerStreamQueries,
+  registerWindowStream,
+} from '../streams/query-routes.ts'
 import { type Base, JOBS_CHANNEL, PROGRESS_CHANNEL } from './base.ts'
-import { registerHealthRoutes } from './health.ts'
+import type { Component } from './components.ts'
+import { type Listening, registerOperationsRoutes } from './operations.ts'
 
 /** The page as it was built. */
 const PAGE = fileURLToPath(new URL('../../../web/dist', import.meta.url))
 
-export interface Api extends AsyncDisposable {
-  /** Where it listens, such as `http://127.0.0.1:8081`. */
-  url: string
-}
-
 /** The role that answers HTTP: the ledger's routes, jobs, live views, documentation, health. */
-export async function startApi(config: Config, base: Base, log: Log): Promise<Api> {
+export async function startApi(
+  config: Config,
+  base: Base,
+  components: readonly Component[],
+  log: Log,
+): Promise<Listening> {
   await using opened = new AsyncDisposableStack()
   const warn = (message: string, err: Error) => log.warn({ err }, message)
   const auth = createAuthHooks(await openTokens(config, log))
-  const { store, announce, announceJobs, announceStops, database, objects, queue } = base
+  const { store, ledger, announce, announceJobs, announceStops, database, objects, queue } = base
   const signingKeys = createSigningKeys(database.pool)
 
-  const live = createLiveHub({
-    fetchRecords: (ids) => store.byIds(ids),
-    listNewest: (clientKrn, page) => store.list({ clientKrn }, page),
-    toMessage: showTotals,
-    log: warn,
-  })
+  const live = opened.use(
+    createLiveHub({
+      fetchRecords: (ids) => store.byIds(ids),
+      listNewest: (clientKrn, page) => store.list({ clientKrn }, page),
+      toMessage: showTotals,
+      log: warn,
+    }),
+  )
   const liveJobs = opened.use(
     createJobLiveHub({
       fetchJobs: (ids) => jobsByIds(database.pool, ids),
@@ -89,25 +103,49 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
       log: warn,
     }),
   )
-  const streams = { total: config.LIVE_VIEWS, perAddress: config.LIVE_VIEWS_PER_ADDRESS }
-  const ledger = opened.use(
-    createLedger({
-      apply: (updates) => applyAndAnnounce(store, announce, updates),
-      lanes: config.LEDGER_LANES,
-      maxPending: config.LEDGER_MAX_PENDING,
-      maxPendingBytes: config.LEDGER_MAX_PENDING_BYTES,
+  const windows = opened.use(
+    createWindowHub({
+      readHeads: () => readHeads(database.pool, base.eventLog.partitions),
+      readClosed: (of, range) => readClosed(database.pool, of, range),
+      log: warn,
     }),
   )
-  const app = await createApp({ log: log as FastifyBaseLogger, corsOrigin: config.CORS_ORIGIN })
+  const appender = opened.use(
+    createAppender({
+      append: base.eventLog.append,
+      maxPending: config.STREAM_MAX_PENDING,
+      maxPendingBytes: config.STREAM_MAX_PENDING_BYTES,
+    }),
+  )
+  measureAppender(appender, base.metrics.registry)
+  const streams = { total: config.LIVE_VIEWS, perAddress: config.LIVE_VIEWS_PER_ADDRESS }
+  const app = await createApp({
+    log: log as FastifyBaseLogger,
+    corsOrigin: config.CORS_ORIGIN,
+    registry: base.metrics.registry,
+  })
   opened.defer(() => app.close())
   // Streams first: an open one would hold the server's close back.
   app.addHook('preClose', async () => {
     await live[Symbol.asyncDispose]()
     await liveJobs[Symbol.asyncDispose]()
     await overview[Symbol.asyncDispose]()
+    await windows[Symbol.asyncDispose]()
   })
   registerPage(app, PAGE)
-  registerHealthRoutes(app, database, queue)
+  registerOperationsRoutes(app, base.metrics, components)
+  const access = createJobAccess(auth, config.auth === 'dev')
+  const streamParts = {
+    access,
+    auth,
+    streams: base.streams,
+    pool: database.pool,
+    eventLog: base.eventLog,
+    appender,
+    tally: createEventTally(base.metrics.registry),
+    bindKey: store.bindKey,
+    isArchived: config.ARCHIVE_FORMAT !== 'off',
+  }
   await app.register(async (scope) => {
     await limitRate(scope as unknown as App, config.RATE_LIMIT)
     registerProgressRoutes(scope as unknown as App, {
@@ -118,8 +156,16 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
       isPublic: config.PUBLIC_READ,
       streams,
     })
+    registerDeclarationRoutes(scope as unknown as App, { auth, streams: base.streams })
+    registerStreamQueries(scope as unknown as App, streamParts)
+    registerClientBalance(scope as unknown as App, streamParts)
+    registerEventRoutes(scope as unknown as App, streamParts)
   })
-  const access = createJobAccess(auth, config.auth === 'dev')
+  await app.register(async (scope) => registerPageviewRoutes(scope as unknown as App, streamParts))
+  registerPageviewQueries(app, streamParts)
+  registerOwnBalance(app, streamParts)
+  registerLateQueries(app, streamParts)
+  registerWindowStream(app, { ...streamParts, windows, limit: createStreamLimit(streams) })
   registerDatasetRoutes(app, { access, pool: database.pool })
   await app.register(async (scope) => {
     await registerJobRoutes(scope as unknown as App, {
@@ -148,21 +194,6 @@ export async function startApi(config: Config, base: Base, log: Log): Promise<Ap
   const url = await listen(app, config.HOST, config.PORT)
   const owned = opened.move()
   return { url, [Symbol.asyncDispose]: () => owned.disposeAsync() }
-}
-
-async function applyAndAnnounce(
-  store: RecordStore,
-  announce: Base['announce'],
-  updates: Parameters<RecordStore['apply']>[0],
-) {
-  const outcomes = await store.apply(updates)
-  const changed = new Set<string>()
-  for (const [index, outcome] of outcomes.entries()) {
-    if ('totals' in outcome && !outcome.isReplay)
-      changed.add(announcementOf(updates[index]!.clientKrn, outcome.recordId))
-  }
-  announce.notify(changed)
-  return outcomes
 }
 
 async function openTokens(config: Config, log: Log): Promise<TokenVerifier> {

@@ -2,16 +2,18 @@ import type { Config } from '../config.ts'
 import { createImportWorker } from '../jobs/import/import-worker.ts'
 import { createLeaseHints } from '../jobs/import/lease-hints.ts'
 import { createReaders } from '../jobs/import/reader.ts'
+import { startDrain } from '../jobs/ledger/drain.ts'
 import { jobAnnouncementOf } from '../jobs/live/announcement.ts'
 import { keepSwept } from '../jobs/upload/sweep.ts'
 import type { Log } from '../platform/log.ts'
 import { listenForChanges } from '../platform/postgres/notifications.ts'
+import { createPostgresStore } from '../progress/store-postgres.ts'
 import { type Base, STOPS_CHANNEL } from './base.ts'
 
 /** The role that imports files: takes jobs from the queue, `IMPORT_CONCURRENCY` at a time, and removes left-over files. */
 export async function startImports(config: Config, base: Base, log: Log): Promise<AsyncDisposable> {
   await using opened = new AsyncDisposableStack()
-  const { database, objects, queue, announce, announceJobs } = base
+  const { database, objects, queue, announce, announceJobs, tally } = base
   const hints = createLeaseHints()
   opened.use(
     await listenForChanges({
@@ -33,9 +35,23 @@ export async function startImports(config: Config, base: Base, log: Log): Promis
       const { clientKrn } = job
       const jobs = parent ? [job, { id: parent.jobId, clientKrn }] : [job]
       announceJobs.notify(jobs.map(jobAnnouncementOf))
-      announce.notify(parent ? [recordId, parent.recordId] : [recordId])
+      announce.notify([recordId, parent?.recordId].filter((id) => id !== undefined))
+      if (recordId !== undefined) tally('import', 'applied', 1)
+      if (parent) tally('correction', 'applied', 1)
     },
   })
+  if (base.mongo) {
+    const { store } = base.mongo
+    opened.use(
+      startDrain({
+        pool: database.pool,
+        books: createPostgresStore(database),
+        applyNumbered: (updates) => store.applyNumbered('import', updates),
+        announce: (changed) => announce.notify(changed),
+        log: (message, err) => log.warn({ err }, message),
+      }),
+    )
+  }
   opened.use(keepSwept({ pool: database.pool, objects, log }))
   opened.use(await queue.consume({ concurrency: config.IMPORT_CONCURRENCY, handle }))
   const owned = opened.move()

@@ -18,8 +18,16 @@ export interface CommitProxy {
 /** `COMMIT` as a simple query of its own (PostgreSQL § 54.7), not the `ON COMMIT …` of a temporary table. */
 const COMMIT = 'COMMIT\0'
 
-/** A TCP proxy in front of PostgreSQL for faults that no server can be asked to make. */
-export async function startCommitProxy(scope: Scope, databaseUrl: string): Promise<CommitProxy> {
+/**
+ * A TCP proxy in front of PostgreSQL for faults that no server can be asked to make.
+ *
+ * @param commit text by which that is known which commits: a statement that is a transaction by itself has another one
+ */
+export async function startCommitProxy(
+  scope: Scope,
+  databaseUrl: string,
+  commit = COMMIT,
+): Promise<CommitProxy> {
   const target = new URL(databaseUrl)
   const sockets = new Set<Socket>()
   let next: { deliverAfterMs: number; refuseAfter?: boolean } | undefined
@@ -37,7 +45,7 @@ export async function startCommitProxy(scope: Scope, databaseUrl: string): Promi
     }
     let isLost = false
     client.on('data', (bytes) => {
-      if (!next || !bytes.includes(COMMIT)) {
+      if (!next || !bytes.includes(commit)) {
         upstream.write(bytes)
         return
       }

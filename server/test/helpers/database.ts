@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import pg from 'pg'
 import { atEnd, type Scope } from './scope.ts'
 
@@ -52,4 +54,36 @@ export function openTestPool(scope: Scope, url: string): pg.Pool {
   const pool = new pg.Pool({ connectionString: url, max: 5 })
   atEnd(scope, () => pool.end())
   return pool
+}
+
+/**
+ * Stops every process of an embedded PostgreSQL where it stands: connections stay, new ones are taken by the kernel, and nothing
+ * is answered until it is thawed, at the end of the test at the latest.
+ */
+export async function freezePostgres(
+  scope: Scope,
+  { url, dataDir }: { url: string; dataDir: string },
+): Promise<{ thaw: () => void }> {
+  const file = await readFile(join(dataDir, 'cluster', 'postmaster.pid'), 'utf8')
+  const postmaster = Number(file.split('\n')[0])
+  let pids: number[] = []
+  const thaw = () => {
+    for (const pid of pids.splice(0)) {
+      try {
+        process.kill(pid, 'SIGCONT')
+      } catch {
+        // A backend whose client gave up has ended.
+      }
+    }
+  }
+  atEnd(scope, thaw)
+  await onServer(url, async (client) => {
+    // The postmaster first: from then on there are no new ones.
+    process.kill(postmaster, 'SIGSTOP')
+    pids = [postmaster]
+    const { rows } = await client.query('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()')
+    pids.push(...rows.map(({ pid }) => pid as number))
+    for (const pid of pids) process.kill(pid, 'SIGSTOP')
+  })
+  return { thaw }
 }

@@ -56,7 +56,7 @@ export async function readEvents(
   }
 
   async function until(condition: (event: ServerEvent) => boolean): Promise<ServerEvent> {
-    const deadline = Date.now() + 10_000
+    const deadline = Date.now() + 60_000
     for (;;) {
       const found = events.find(condition)
       if (found) return found

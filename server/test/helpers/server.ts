@@ -65,7 +65,7 @@ export async function startServer(scope: Scope, env: Record<string, string> = {}
     return stopped
   }
   atEnd(scope, stop)
-  return describe(running.url!, full, stop)
+  return describe(running.url, full, stop)
 }
 
 export interface SpawnedServer extends TestServer {
@@ -95,13 +95,13 @@ export async function spawnServer(scope: Scope, env: Record<string, string> = {}
   }
 }
 
-/** Runs a process without the role `api`. It tells nobody when it is ready, and may end by itself when the database is away. */
+/** Runs a process without the role `api`. Nobody waits until it is ready, and it may end by itself when the database is away. */
 export function spawnWorker(
   scope: Scope,
   env: Record<string, string> & { DATABASE_URL: string; PEBBLES_DATA: string },
 ): Pick<SpawnedServer, 'process' | 'kill' | 'stop'> {
   const child = spawn(process.execPath, [MAIN, 'serve'], {
-    env: { ...process.env, LOG_LEVEL: 'silent', AUTH: 'dev', PEBBLES_ROLES: 'imports', ...env },
+    env: { ...process.env, PORT: '0', LOG_LEVEL: 'silent', AUTH: 'dev', PEBBLES_ROLES: 'imports', ...env },
     stdio: 'ignore',
   })
   const exited = once(child, 'exit')

@@ -204,11 +204,17 @@ describe('control while everything moves', { concurrency: 2 }, () => {
       )
       return rows[0]
     }
+    // Somebody else has the last row, so the deletion cannot come to its end.
+    const holder = await pool.connect()
+    await holder.query('BEGIN')
+    await holder.query('SELECT FROM customers ORDER BY row_number DESC LIMIT 1 FOR UPDATE')
     const removing = remove(first, job.id, '?rows=true').catch(() => undefined)
     while ((await left()).customers === rows) await delay(5)
     await first.kill()
     await removing
     const half = await left()
+    await holder.query('ROLLBACK')
+    holder.release()
     assert.ok(half.customers > 0 && half.customers < rows && half.jobs === 1, JSON.stringify(half))
     const second = await startServer(scope, env)
     assert.equal((await control(second, job.id, 'retry')).status, 409)
@@ -231,8 +237,12 @@ describe('control while everything moves', { concurrency: 2 }, () => {
     let reporting: Promise<unknown> = Promise.resolve()
     await inTransaction(pool, async (tx) => {
       await tx.query('SELECT FROM jobs WHERE id = $1 FOR NO KEY UPDATE', [zombie.id])
-      reporting = inTransaction(pool, (other) => reportToLedger(other, zombie, report))
-      while (!(await isWaiting(tx))) await delay(10)
+      let isOver = false
+      reporting = inTransaction(pool, (other) => reportToLedger(other, zombie, report)).finally(() => {
+        isOver = true
+      })
+      while (!isOver && !(await isWaiting(tx))) await delay(10)
+      assert.equal(isOver, false, 'it did not wait')
       const { rows } = await tx.query('SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS free', [
         `${zombie.clientKrn}/${zombie.filename}`,
       ])

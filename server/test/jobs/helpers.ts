@@ -82,7 +82,7 @@ export async function waitForEnd(
   server: TestServer,
   jobId: string,
   token: string | null = null,
-  atMostMs = 30_000,
+  atMostMs = 120_000,
 ) {
   for (const endsAt = Date.now() + atMostMs; Date.now() < endsAt; ) {
     const { status, body } = await server.call('GET', `/api/jobs/${jobId}`, { token })

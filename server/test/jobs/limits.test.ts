@@ -185,7 +185,7 @@ describe('a full disk', { skip: noSmallDisk }, () => {
     }
     assert.equal((await fetch(`${server.url}/livez`)).status, 200)
     disk.grow('1g')
-    const job = await waitForEnd(server, body.jobId, null, 60_000)
+    const job = await waitForEnd(server, body.jobId, null)
     assert.deepEqual([job.status, job.error, job.successCount, job.failedCount], ['completed', null, ROWS, 0])
     const end = await look(url)
     assert.deepEqual(end, { status: 'completed', success: ROWS, stored: ROWS, done: ROWS })
@@ -195,7 +195,7 @@ describe('a full disk', { skip: noSmallDisk }, () => {
   async function importWithoutRoom(server: TestServer, disk: SmallDisk): Promise<void> {
     const { url } = JSON.parse(await readFile(join(server.dataDir, 'postgres', 'running.json'), 'utf8'))
     const { body } = await upload(server, validRows(ROWS, 'full'))
-    const job = await waitForEnd(server, body.jobId, null, 60_000)
+    const job = await waitForEnd(server, body.jobId, null)
     assert.equal(job.status, 'failed')
     assert.match(job.error, /^The disk of the database is full\./)
     assert.ok(job.successCount > 0 && job.successCount < ROWS, `${job.successCount} rows were imported`)
@@ -203,7 +203,7 @@ describe('a full disk', { skip: noSmallDisk }, () => {
     assert.deepEqual([then?.stored, then?.done], [job.successCount, job.successCount])
     disk.grow('1g')
     assert.equal((await fetch(`${server.url}/api/jobs/${body.jobId}/retry`, { method: 'POST' })).status, 200)
-    const retried = await waitForEnd(server, body.jobId, null, 60_000)
+    const retried = await waitForEnd(server, body.jobId, null)
     assert.deepEqual(
       [retried.status, retried.error, retried.successCount, retried.failedCount],
       ['completed', null, ROWS, 0],

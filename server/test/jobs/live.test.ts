@@ -28,7 +28,7 @@ describe('GET /api/jobs/:id/stream', () => {
     const events = await readEvents(response)
     const job = await waitForEnd(server, jobId)
     assert.ok(events.length >= 3, `${events.length} events`)
-    for (const [index, { id, data, atMs }] of events.entries()) {
+    for (const [index, { id, data }] of events.entries()) {
       assert.deepEqual(Object.keys(data), [
         'jobId',
         'processedRows',
@@ -42,9 +42,10 @@ describe('GET /api/jobs/:id/stream', () => {
       if (!before) continue
       assert.ok(Number(id) > Number(before.id))
       assert.ok(data.processedRows >= before.data.processedRows)
-      // Measured here, where events arrive: a little less than 300 ms is the way's jitter.
-      assert.ok(atMs - before.atMs > 250, `${atMs - before.atMs} ms`)
     }
+    // Over all of them: where they arrive, one may be held up and the next one not.
+    const tookMs = events.at(-1)!.atMs - events[0]!.atMs
+    assert.ok(events.length <= 2 + tookMs / 300, `${events.length} events in ${tookMs} ms`)
     const { processedRows, totalRows, successCount, failedCount, status } = job
     assert.deepEqual(events.at(-1)!.data, {
       jobId,

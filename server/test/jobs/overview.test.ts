@@ -68,14 +68,15 @@ describe('all jobs of a client', () => {
     await reader.until(({ event, data }) => event === 'stats' && data.completed === 2)
     const states = reader.events.filter(({ event, data }) => event === 'job' && data.id === jobId)
     assert.ok(states.length >= 3, `${states.length} states`)
-    for (const [index, { data, at }] of states.entries()) {
+    for (const [index, { data }] of states.entries()) {
       assert.equal(data.processedRows, data.successCount + data.failedCount)
       const last = states[index - 1]
       if (!last) continue
       assert.ok(data.sequence > last.data.sequence)
-      // Measured here, where events arrive: a little less than 300 ms is the way's jitter.
-      assert.ok(at - last.at > 250, `${at - last.at} ms`)
     }
+    // Over all of them: where they arrive, one may be held up and the next one not.
+    const tookMs = states.at(-1)!.at - states[0]!.at
+    assert.ok(states.length <= 2 + tookMs / 300, `${states.length} states in ${tookMs} ms`)
     const { errors: __, ...end } = ended
     assert.deepEqual(states.at(-1)!.data, end)
     assert.deepEqual(reader.events.findLast(({ event }) => event === 'stats')!.data, await statsOf(token))

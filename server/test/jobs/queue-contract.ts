@@ -106,7 +106,7 @@ export function describeQueue(
       const expected: string[] = []
       for (let n = 1; n <= 3; n++) {
         expected.push(await bench.newJob())
-        await until('the next one has begun', () => begun.length === n, 5_000)
+        await until('the next one has begun', () => begun.length === n)
         // Time enough for the others to look for more, and to find nothing.
         await delay(300)
       }
@@ -192,7 +192,7 @@ export function describeQueue(
       await delay(7_000)
       assert.deepEqual(handled, [])
       await worker.end('SIGKILL')
-      await until('another one has taken over', () => handled.length === 1, 10_000)
+      await until('another one has taken over', () => handled.length === 1)
       assert.deepEqual([worker.lines, handled], [[`${id} 1`], [{ id, attempt: 2 }]])
     })
 
@@ -226,7 +226,7 @@ export function describeQueue(
       }
       const { handle, handled } = createFinisher(bench.pool)
       await consume(t, bench.queue, handle)
-      await until('another one has taken over', () => handled.length === 1, 10_000)
+      await until('another one has taken over', () => handled.length === 1)
       assert.equal(handled[0]!.attempt, 1)
     })
 
@@ -248,7 +248,7 @@ export function describeQueue(
         await delay(300)
         const stoppedAt = Date.now()
         await holder.stop()
-        await until('another one goes on', () => begun.length === n, 5_000)
+        await until('another one goes on', () => begun.length === n)
         pausesMs.push(begun.at(-1)!.at - stoppedAt)
         holder = next
       }
@@ -256,7 +256,8 @@ export function describeQueue(
         begun.map(({ attempt }) => attempt),
         [1, 2, 3, 4, 5],
       )
-      assert.ok(pausesMs.filter((ms) => ms < 500).length >= 2, `it paused ${pausesMs.join(', ')} ms`)
+      // Were it left to that look, all of them would be longer.
+      assert.ok(Math.min(...pausesMs) < 600, `it paused ${pausesMs.join(', ')} ms`)
     })
 
     test('F7 an entry that comes again while its job is worked on changes nothing', async (t) => {
@@ -357,8 +358,15 @@ export function describeQueue(
       // What is still on its way is not forgotten, and would be the first then.
       await until('all are there', async () => (await server.count(bench)) === 150)
       await server.forget(bench)
+      // Old enough for all of them to be brought back by one look.
+      await bench.pool.query(`UPDATE jobs SET created_at = created_at - interval '1 minute'`)
       const { handle, ids } = createFinisher(bench.pool)
-      await consume(t, bench.queue, handle)
+      // One more when the lease of the first runs out meanwhile, which the next look notices.
+      const complete = until('all are there again', async () => (await server.count(bench)) >= 150)
+      await consume(t, bench.queue, async (job, stop) => {
+        await complete
+        await handle(job, stop)
+      })
       await until('some have ended', () => ids().length > 20)
       await server.forget(bench)
       await allEnded(bench, 150)
@@ -390,7 +398,7 @@ export function describeQueue(
       void consumer.stop().then(() => {
         isStopped = true
       })
-      await until('it has stopped', () => isStopped, 10_000)
+      await until('it has stopped', () => isStopped)
       await back
     })
 

@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { entryKey } from '../../src/jobs/queue/line.ts'
-import { redisMissing, startRedis } from '../helpers/redis.ts'
+import { startRedis } from '../helpers/redis.ts'
 import type { Scope } from '../helpers/scope.ts'
+import { redisMissing } from '../helpers/services.ts'
 import type { QueueBench, QueueServer } from './queue-bench.ts'
 import { describeQueue } from './queue-contract.ts'
 
@@ -32,7 +33,7 @@ async function openServer(scope: Scope): Promise<QueueServer> {
     async restart(_bench, awayMs) {
       await redis.kill()
       await delay(awayMs)
-      await redis.start()
+      await redis.restart()
     },
     redeliver: (bench, entry) =>
       withQueue(bench, async (queue) => {

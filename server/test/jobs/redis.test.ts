@@ -3,10 +3,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../../../scripts/services/process.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
-import { freePort, redisMissing, startRedis } from '../helpers/redis.ts'
+import { startRedis } from '../helpers/redis.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { createTestDir, startServer } from '../helpers/server.ts'
+import { redisMissing } from '../helpers/services.ts'
 import { importFile, uploadJob, validRows, waitForEnd } from './helpers.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -31,10 +33,14 @@ async function runService(
   })
   atEnd(scope, () => child.kill('SIGKILL'))
   let output = ''
+  // A second signal would end it at once.
+  let isAsked = false
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (chunk) => {
       output += chunk
-      if (isEnough(output)) child.kill('SIGTERM')
+      if (isAsked || !isEnough(output)) return
+      isAsked = true
+      child.kill('SIGTERM')
     })
   }
   await once(child, 'close')
@@ -49,7 +55,7 @@ describe('Redis as the queue', { concurrency: 2, skip: redisMissing() }, () => {
     const server = await startServer(t, { REDIS_URL: redis.url })
     assert.equal((await importFile(server, validRows(5))).successCount, 5)
     const { status, body } = await server.call('GET', '/readyz', { token: null })
-    assert.deepEqual([status, body], [200, { status: 'ready', database: true, redis: true }])
+    assert.deepEqual([status, body.status, body.redis], [200, 'ready', true])
   })
 
   test('F7 REDIS_HOST and REDIS_PORT do the same', async (t) => {
@@ -65,9 +71,9 @@ describe('Redis as the queue', { concurrency: 2, skip: redisMissing() }, () => {
     await redis.kill()
     const jobId = await uploadJob(server, validRows(5))
     const away = await server.call('GET', '/readyz', { token: null })
-    assert.deepEqual([away.status, away.body], [200, { status: 'ready', database: true, redis: false }])
+    assert.deepEqual([away.status, away.body.status, away.body.redis], [200, 'ready', false])
     assert.equal((await server.call('GET', `/api/jobs/${jobId}`)).body.status, 'pending')
-    await redis.start()
+    await redis.restart()
     assert.equal((await waitForEnd(server, jobId)).successCount, 5)
     const back = await server.call('GET', '/readyz', { token: null })
     assert.equal(back.body.redis, true)

@@ -13,7 +13,7 @@ describe('the listening connection', { concurrency: true }, () => {
     const url = await createTestDatabase(t)
     const pool = openTestPool(t, url)
     const proxy = await startProxy(t, url)
-    const { heard, reconnects, logged } = await listen(t, proxy.url, { checkEveryMs: 200, timeoutMs: 500 })
+    const { heard, reconnects, logged } = await listen(t, proxy.url, { checkEveryMs: 200, timeoutMs: 3_000 })
     await pool.query("SELECT pg_notify('news', 'a,b')")
     await waitFor(() => heard.length === 2)
     proxy.goSilent()
@@ -49,23 +49,20 @@ describe('the listening connection', { concurrency: true }, () => {
     const url = await createTestDatabase(t)
     const proxy = await startProxy(t, url)
     proxy.goSilent({ forNew: true })
-    const since = Date.now()
     const options = { channels: {}, onReconnect() {}, log() {}, timeoutMs: 300 }
     await assert.rejects(listenForChanges({ url: proxy.url, ...options }))
-    assert.ok(Date.now() - since < 2_000)
   })
 
   test('closing while it is made again leaves nothing open, and does not wait', async (t) => {
     const url = await createTestDatabase(t)
     const proxy = await startProxy(t, url)
-    const { listener, reconnects } = await listen(t, proxy.url, {})
+    // Longer than a test may take: one that waited would not end.
+    const { listener, reconnects } = await listen(t, proxy.url, { timeoutMs: 600_000 })
     const before = proxy.connections()
     proxy.goSilent({ forNew: true })
     proxy.cut()
     await waitFor(() => proxy.connections() > before)
-    const since = Date.now()
     await listener[Symbol.asyncDispose]()
-    assert.ok(Date.now() - since < 2_000)
     await waitFor(() => proxy.open() === 0)
     await sleep(1_500)
     assert.equal(proxy.connections(), before + 1)
@@ -136,6 +133,6 @@ async function countListening(pool: Pool): Promise<number> {
 }
 
 async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 8_000; !(await condition()); await sleep(20))
+  for (const deadline = Date.now() + 60_000; !(await condition()); await sleep(20))
     assert.ok(Date.now() < deadline, 'waited in vain')
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { FastifyBaseLogger } from 'fastify'
+import { Registry } from 'prom-client'
 import { createApp } from '../../src/platform/http/app.ts'
 import { registerPage } from '../../src/platform/http/page.ts'
 import { createLog } from '../../src/platform/log.ts'
@@ -14,7 +15,10 @@ const DIST = fileURLToPath(new URL('../../../web/dist', import.meta.url))
 const HTML = { accept: 'text/html,application/xhtml+xml' }
 
 async function appWith(scope: Scope, dir: string) {
-  const app = await createApp({ log: createLog('silent') as FastifyBaseLogger })
+  const app = await createApp({
+    log: createLog('silent') as FastifyBaseLogger,
+    registry: new Registry(),
+  })
   atEnd(scope, () => app.close())
   registerPage(app, dir)
   return app

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Pool } from 'pg'
-import { booleanArray, numberArray, plainArray, textArray } from '../../src/platform/postgres/arrays.ts'
+import {
+  booleanArray,
+  jsonArray,
+  numberArray,
+  plainArray,
+  textArray,
+} from '../../src/platform/postgres/arrays.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import { suiteScope } from '../helpers/scope.ts'
 
@@ -32,7 +38,7 @@ describe('array literals', () => {
     fc.array(character, { maxLength: 12 }).map((characters) => characters.join('')),
   )
 
-  test('texts come through whatever they hold, and null stays apart from "NULL"', async () => {
+  test('P3 S2 texts come through whatever they hold, and null stays apart from "NULL"', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.option(text), { maxLength: 20 }), async (values) => {
         assert.deepEqual(await asRead('text', textArray(values)), values)
@@ -41,7 +47,17 @@ describe('array literals', () => {
     )
   })
 
-  test('numbers come through to the last digit', async () => {
+  test('N1 JSON comes through whatever its texts hold, and null stays apart from JSON', async () => {
+    const value = fc.option(fc.array(fc.oneof(text, fc.maxSafeInteger(), fc.constant(null))))
+    await fc.assert(
+      fc.asyncProperty(fc.array(value, { maxLength: 20 }), async (values) => {
+        // Without -0, which JSON does not tell from 0.
+        assert.deepEqual(await asRead('json', jsonArray(values)), JSON.parse(JSON.stringify(values)))
+      }),
+    )
+  })
+
+  test('P2 S2 numbers come through to the last digit', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.option(fc.maxSafeInteger())), async (values) => {
         assert.deepEqual(
@@ -52,7 +68,7 @@ describe('array literals', () => {
     )
   })
 
-  test('flags and UUIDs come through', async () => {
+  test('N1 S5 flags and UUIDs come through', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.boolean()), fc.array(fc.option(fc.uuid())), async (flags, ids) => {
         assert.deepEqual(await asRead('boolean', booleanArray(flags)), flags)

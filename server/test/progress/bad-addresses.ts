@@ -57,7 +57,7 @@ const NO_LIMITS = [
 ]
 
 export const badQueries: Refused[] = [
-  ...['', `/${ID}/events`, `/${ID}/errors`, `/${ID}/warnings`].flatMap((rest) =>
+  ...['', `/${ID}/events`, `/${ID}/refusals`, `/${ID}/errors`, `/${ID}/warnings`].flatMap((rest) =>
     NO_LIMITS.map((limit) =>
       badQuery(
         `limit=${limit.slice(0, 10)} at ${rest.split('/').pop() || 'list'}`,
@@ -80,7 +80,7 @@ export const badQueries: Refused[] = [
   badQuery('NUL in the filename of a live view', at('c', '/stream?filename=%00'), 'filename'),
   badQuery('an empty filename of a live view', at('c', '/stream?filename='), 'filename'),
   ...['-1', 'abc', '1.5', '', 'true', '9007199254740992', '1e3'].flatMap((after) =>
-    ['events', 'errors'].map((rest) =>
+    ['events', 'refusals', 'errors'].map((rest) =>
       badQuery(`after=${after} at ${rest}`, at('c', `/${ID}/${rest}?after=${after}`), 'after'),
     ),
   ),
@@ -133,6 +133,7 @@ export const nowhere: Refused[] = [
   unknown('TRACE', UPDATES),
   unknown('GET', `${CLIENT}/progress/${ID}`),
   unknown('GET', `${CLIENT}/progress/${ID}/events`),
+  unknown('GET', `${CLIENT}/progress/${ID}/refusals`),
   unknown('GET', `${CLIENT}/progress/${ID}/errors`),
   unknown('GET', `${CLIENT}/progress/${ID}/errors.csv`),
   unknown('GET', `${CLIENT}/progress?filename=nobody-reported-on-it.csv`),

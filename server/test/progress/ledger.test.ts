@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { PebblesError } from '../../src/platform/errors.ts'
 import { createLedger, type LedgerOptions } from '../../src/progress/ledger.ts'
 import type { Update } from '../../src/progress/record.ts'
-import type { Outcome } from '../../src/progress/store.ts'
+import { type Outcome, PartlyApplied } from '../../src/progress/store.ts'
 import { makeUpdate } from './store-contract.ts'
 
 const refused: Outcome = { result: 'completed', isReplay: false }
@@ -74,6 +74,22 @@ describe('group commit', () => {
       results.map(({ status }) => status),
       ['fulfilled', 'fulfilled', 'rejected', 'fulfilled', 'fulfilled'],
     )
+  })
+
+  test('of a batch that was applied in part each caller hears what became of its own, and nothing is tried again', async () => {
+    let calls = 0
+    const { ledger } = controlled({
+      apply: async (updates) => {
+        calls++
+        throw new PartlyApplied(updates.map((_, n) => (n % 2 ? refused : new Error(`update ${n}`))))
+      },
+    })
+    const answers = await Promise.allSettled([0, 1, 2, 3].map((n) => ledger.submit(makeUpdate(String(n)))))
+    assert.deepEqual(
+      answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : answer.reason.message)),
+      ['update 0', refused, 'update 2', refused],
+    )
+    assert.equal(calls, 1)
   })
 
   test('closing takes nothing more and waits for what was taken', async () => {

@@ -158,7 +158,7 @@ function openStream({ isReady = true } = {}) {
   let isClosed = false
   const stream: EventStream = {
     open: () => void calls.push('open'),
-    send: (_data, { id, event } = {}) => (event ? void calls.push(event) : void sequences.push(id!)),
+    send: (_data, { id, event } = {}) => (event ? void calls.push(event) : void sequences.push(Number(id))),
     get isReady() {
       return isReady && !isClosed && calls.includes('open')
     },

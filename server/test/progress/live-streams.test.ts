@@ -91,9 +91,7 @@ describe('streams of live views', { concurrency: true }, () => {
     stream.onClose(closed.resolve)
     stream.close()
     assert.equal(stream.isReady, false)
-    const since = Date.now()
     await closed.promise
-    assert.ok(Date.now() - since < 8_000)
     leave()
   })
 

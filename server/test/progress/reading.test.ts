@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { suiteScope } from '../helpers/scope.ts'
+import { openDatabase } from '../../src/platform/postgres/database.ts'
+import { createPostgresStore } from '../../src/progress/store-postgres.ts'
+import { atEnd, suiteScope } from '../helpers/scope.ts'
 import { type Answer, startServer, type TestServer, update } from '../helpers/server.ts'
+import { makeMessageId, makeUpdate } from './store-contract.ts'
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -209,12 +212,55 @@ describe('reading progress', () => {
     assert.equal((await report(client, update('located.csv'))).headers.get('location'), null)
   })
 
+  test('P14 P15 what queues sent and was refused is listed page by page; what HTTP refused is not', async () => {
+    const path = newClient()
+    const clientKrn = path.split('/')[2]!
+    await report(path, update('refusing.csv', { isLast: true }))
+    assert.equal((await server.call('POST', path, { body: update('refusing.csv') })).status, 400)
+    const { id } = (await get(`${path}?filename=refusing.csv`)).body
+    assert.deepEqual((await get(`${path}/${id}/refusals`)).body, [])
+    const database = openDatabase({
+      url: server.databaseUrl,
+      maxConnections: 1,
+      maxLanes: 1,
+      maxJobConnections: 1,
+      log: () => {},
+    })
+    atEnd(scope, () => database[Symbol.asyncDispose]())
+    await createPostgresStore(database).apply(
+      Array.from({ length: 5 }, (_, n) =>
+        makeUpdate('refusing.csv', { clientKrn, channel: 'sqs', id: makeMessageId(`${clientKrn} ${n}`) }),
+      ),
+    )
+    for (const limit of [1, 2, 4, 5, 100]) {
+      const { all, pages } = await readAll(`${path}/${id}/refusals?limit=${limit}`)
+      assert.equal(pages, Math.ceil(5 / limit))
+      assert.deepEqual(
+        (all as unknown as { updateId: string }[]).map(({ updateId }) => updateId),
+        [0, 1, 2, 3, 4].map((n) => `${clientKrn} ${n}`),
+      )
+    }
+    const [first] = (await get(`${path}/${id}/refusals?limit=1`)).body
+    const { ordinal, at, ...rest } = first
+    assert.match(at, ISO)
+    assert.ok(Number.isInteger(ordinal))
+    assert.deepEqual(rest, {
+      email: 'alice@example.com',
+      channel: 'sqs',
+      updateId: `${clientKrn} 0`,
+      result: 'completed',
+      counts: { done: 1, warn: 0, failed: 0 },
+    })
+    assert.equal((await get(`${newClient()}/${id}/refusals`)).status, 404)
+  })
+
   test('P12 /health answers OK, and the process says whether it can work', async () => {
     const health = await get('/health')
     assert.deepEqual([health.status, health.body], [200, 'OK'])
     assert.match(health.headers.get('content-type')!, /^text\/plain/)
     assert.equal((await get('/livez')).body, 'OK')
-    assert.deepEqual((await get('/readyz')).body, { status: 'ready', database: true })
+    const ready = await get('/readyz')
+    assert.deepEqual([ready.status, ready.body.status, ready.body.database], [200, 'ready', true])
   })
 
   test('HEAD tells what GET would, without a body', async () => {

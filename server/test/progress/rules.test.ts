@@ -32,7 +32,7 @@ function deliver(world: World, batch: readonly Update[]): World {
     }),
   )
   const result = foldBatch(batch, states, earlier)
-  for (const { state } of result.changes) world.states.set(state.id, state)
+  for (const { state } of result.changes.values()) world.states.set(state.id, state)
   for (const [id, { fingerprint, outcome }] of result.decided) world.decided.set(id, { fingerprint, outcome })
   world.applied.push(...result.applied)
   world.outcomes.push(...result.outcomes)
@@ -65,6 +65,7 @@ const anyUpdate: fc.Arbitrary<Update> = record({
   id: fc.option(
     record({
       id: fc.nat(8).map((n) => `id-${n}`),
+      kind: fc.constant('request' as const),
       fingerprint: fc.constantFrom('x', 'x', 'y'),
       key: fc.constant('key'),
     }),
@@ -75,11 +76,14 @@ const anyUpdate: fc.Arbitrary<Update> = record({
 const anyUpdates = fc.array(anyUpdate, { maxLength: 40 })
 
 /** Updates that each have an id of their own, as senders are told to make them. */
-const identified = fc
-  .array(anyUpdate, { minLength: 1, maxLength: 15 })
-  .map((updates) =>
-    updates.map((update, i): Update => ({ ...update, id: { id: `id-${i}`, fingerprint: 'x', key: 'key' } })),
-  )
+const identified = fc.array(anyUpdate, { minLength: 1, maxLength: 15 }).map((updates) =>
+  updates.map(
+    (update, i): Update => ({
+      ...update,
+      id: { id: `id-${i}`, kind: 'request', fingerprint: 'x', key: 'key' },
+    }),
+  ),
+)
 
 describe('the rule of the ledger', () => {
   test('how updates are cut into batches changes no outcome, no total and no event', () => {
@@ -186,7 +190,7 @@ describe('the rule of the ledger', () => {
         const id = `id-${n}`
         fc.pre(world.decided.has(id))
         const before = structuredClone(world)
-        deliver(world, [{ ...update, id: { id, fingerprint: 'another', key: 'key' } }])
+        deliver(world, [{ ...update, id: { id, kind: 'request', fingerprint: 'another', key: 'key' } }])
         assert.deepEqual(world.outcomes.pop(), { result: 'mismatch', isReplay: false })
         assert.deepEqual(world, before)
       }),

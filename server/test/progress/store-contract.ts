@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { digest } from '../../src/platform/digest.ts'
-import { type Counts, recordIdOf, type Update } from '../../src/progress/record.ts'
+import { type Counts, type IdKind, recordIdOf, type Update } from '../../src/progress/record.ts'
 import type { Applied, Outcome, RecordStore } from '../../src/progress/store.ts'
+import { testLogs } from './log-contract.ts'
 
 const CLIENT = 'krn:contract'
 
@@ -23,9 +24,11 @@ export function makeUpdate(filename: string, more: Partial<Update> = {}): Update
   }
 }
 
-export function makeId(key: string, content = 'same') {
-  return { id: digest('test', key), fingerprint: digest(content), key }
+export function makeId(key: string, content = 'same', kind: IdKind = 'request') {
+  return { id: digest('test', key), kind, fingerprint: digest(content), key }
 }
+
+export const makeMessageId = (key: string, content?: string) => makeId(key, content, 'message')
 
 export function counts(outcome: Outcome | undefined): Counts {
   assert.ok(outcome && 'totals' in outcome, `expected an applied update, not ${outcome?.result}`)
@@ -129,7 +132,7 @@ export function describeRecordStore(name: string, open: () => Promise<RecordStor
       }
     })
 
-    test('crossing batches do not deadlock', async () => {
+    test('N1 crossing batches do not deadlock', async () => {
       const files = Array.from({ length: 30 }, (_, n) => `crossing-${n}.csv`)
       const batches = Array.from({ length: 12 }, (_, n) =>
         store.apply((n % 2 ? files : files.toReversed()).map((file) => makeUpdate(file))),
@@ -217,7 +220,81 @@ export function describeRecordStore(name: string, open: () => Promise<RecordStor
       assert.deepEqual(seen, await names({}))
     })
 
-    test('a key is bound to one content, whoever comes first', async () => {
+    test('N1 P14 an id of a message counts once, beside ids of requests, also for a refused one', async () => {
+      const file = (name: string, more: Partial<Update>) =>
+        makeUpdate(name, { channel: 'sqs', counts: { done: 3, warn: 0, failed: 0 }, ...more })
+      const batch = () => [
+        file('message.csv', { id: makeMessageId('message') }),
+        file('message.csv', { id: makeMessageId('twin') }),
+        file('message.csv', { id: makeMessageId('of a stranger'), email: 'bob@example.com' }),
+        file('message.csv', { id: makeId('of a request'), channel: 'http' }),
+        file('message.csv', {}),
+      ]
+      const first = await store.apply(batch())
+      const again = await store.apply(batch())
+      assert.deepEqual(
+        [first, again].map((outcomes) => outcomes.map(({ isReplay }) => isReplay)),
+        [
+          [false, false, false, false, false],
+          [true, true, true, true, false],
+        ],
+      )
+      assert.deepEqual(
+        again.slice(0, 4),
+        first.slice(0, 4).map((outcome) => ({ ...outcome, isReplay: true })),
+      )
+      assert.equal(counts(again[4]).done, 15)
+      const racing = Array.from({ length: 10 }, () =>
+        store.apply([file('racing.csv', { id: makeMessageId('racing') })]),
+      )
+      for (const [outcome] of await Promise.all(racing)) assert.equal(counts(outcome).done, 3)
+    })
+
+    test('P14 P15 what queues and logs send and is refused is in the audit once, who and why', async () => {
+      const to = (name: string, more: Partial<Update> = {}) =>
+        makeUpdate(name, { channel: 'sqs', email: 'bob@example.com', ...more })
+      await store.apply([makeUpdate('refusing.csv', { id: makeMessageId('refusing') })])
+      const tooMany = { done: Number.MAX_SAFE_INTEGER, warn: 0, failed: 0 }
+      const batch = () => [
+        to('refusing.csv', { id: makeMessageId('r-1'), counts: { done: 1, warn: 2, failed: 3 } }),
+        to('refusing.csv', { channel: 'http', id: makeId('heard of it') }),
+        to('refusing.csv', {
+          id: makeMessageId('r-2'),
+          email: 'alice@example.com',
+          channel: 'kafka',
+          counts: tooMany,
+        }),
+        to('refusing.csv', { email: 'alice@example.com', isLast: true, id: makeMessageId('last') }),
+        to('refusing.csv', { email: 'alice@example.com', id: makeMessageId('r-3') }),
+      ]
+      await store.apply(batch())
+      assert.ok((await store.apply(batch())).every(({ isReplay }) => isReplay))
+      await store.apply([
+        to('refusing.csv', { channel: 'kafka', place: 'topic/1/2' }),
+        to('refusing.csv', { id: makeMessageId('refusing', 'other'), email: 'alice@example.com' }),
+      ])
+      const id = recordIdOf(CLIENT, 'refusing.csv')
+      const all = await store.refusals(id, { limit: 10, after: 0 })
+      assert.deepEqual(
+        all.map(({ channel, updateId, email, result }) => [channel, updateId, email.split('@')[0], result]),
+        [
+          ['sqs', 'r-1', 'bob', 'forbidden'],
+          ['kafka', 'r-2', 'alice', 'overflow'],
+          ['sqs', 'r-3', 'alice', 'completed'],
+          ['kafka', 'topic/1/2', 'bob', 'forbidden'],
+          ['sqs', 'refusing', 'alice', 'mismatch'],
+        ],
+      )
+      assert.deepEqual(all[0]?.counts, { done: 1, warn: 2, failed: 3 })
+      assert.deepEqual(all[1]?.counts, tooMany)
+      assert.ok(Math.abs(all[0]!.at.getTime() - Date.now()) < 60_000)
+      assert.deepEqual(await store.refusals(id, { limit: 2, after: all[0]!.ordinal }), all.slice(1, 3))
+      assert.deepEqual(await store.refusals(recordIdOf(CLIENT, 'nothing.csv'), { limit: 2, after: 0 }), [])
+    })
+
+    testLogs(() => store)
+
+    test('N1 a key is bound to one content, whoever comes first', async () => {
       const bind = (content: string) => store.bindKey(makeId('bound', content))
       const answers = await Promise.all([bind('x'), bind('x'), bind('x')])
       assert.deepEqual(answers, [true, true, true])

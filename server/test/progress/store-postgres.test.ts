@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { PebblesError } from '../../src/platform/errors.ts'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
-import { dropOldIdDays, ensureIdDays } from '../../src/progress/ids-postgres.ts'
+import {
+  dropOldIdPartitions,
+  ensureIdPartitions,
+  KEPT_MESSAGE_DAYS,
+} from '../../src/progress/ids-postgres.ts'
 import { createLedger } from '../../src/progress/ledger.ts'
 import { recordIdOf } from '../../src/progress/record.ts'
 import type { Applied } from '../../src/progress/store.ts'
@@ -10,7 +15,7 @@ import { createPostgresStore } from '../../src/progress/store-postgres.ts'
 import { startCommitProxy } from '../helpers/commit-proxy.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import { atEnd, type Scope, suiteScope } from '../helpers/scope.ts'
-import { counts, describeRecordStore, makeId, makeUpdate } from './store-contract.ts'
+import { counts, describeRecordStore, makeId, makeMessageId, makeUpdate } from './store-contract.ts'
 
 async function openStore(scope: Scope, url?: string) {
   const database = openDatabase({
@@ -21,7 +26,7 @@ async function openStore(scope: Scope, url?: string) {
     log: () => {},
   })
   atEnd(scope, () => database[Symbol.asyncDispose]())
-  await ensureIdDays(database.pool)
+  await ensureIdPartitions(database.pool)
   return createPostgresStore(database)
 }
 
@@ -71,7 +76,10 @@ describe('PostgreSQL, when the connection breaks', () => {
     }
     assert.equal(proxy.lost, 1)
     proxy.stopRefusing()
-    const records = await store.byIds(['a.csv', 'b.csv'].map((name) => recordIdOf('krn:contract', name)))
+    const read = () => store.byIds(['a.csv', 'b.csv'].map((name) => recordIdOf('krn:contract', name)))
+    // When the callers are answered, the COMMIT may still be on its way to the server.
+    let records = await read()
+    while (records.length < 2) records = await read()
     assert.deepEqual(
       records.map(({ counts }) => counts.done),
       [1, 1],
@@ -107,12 +115,12 @@ describe('PostgreSQL, when the connection breaks', () => {
     const backup = await pool.connect()
     await backup.query('BEGIN')
     await backup.query('LOCK TABLE applied_ids IN ACCESS SHARE MODE')
-    await assert.rejects(dropOldIdDays(pool), { code: '55P03' })
+    await assert.rejects(dropOldIdPartitions(pool), { code: '55P03' })
     const [outcome] = await store.apply([makeUpdate('meanwhile.csv', { id: makeId('meanwhile') })])
     assert.equal(outcome?.result, 'created')
     await backup.query('ROLLBACK')
     backup.release()
-    await dropOldIdDays(pool)
+    await dropOldIdPartitions(pool)
     const { rows } = await pool.query("SELECT to_regclass('applied_ids_20200101') AS name")
     assert.equal(rows[0].name, null)
   })
@@ -122,33 +130,75 @@ describe('PostgreSQL, when the connection breaks', () => {
     const store = await openStore(t, url)
     const pool = openTestPool(t, url)
     await store.apply([makeUpdate('steady.csv')])
-    const killer = setInterval(() => {
-      pool
-        .query(
-          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-           WHERE datname = current_database() AND application_name = 'pebbles'`,
-        )
-        .catch(() => {})
-    }, 15)
-    try {
-      for (let n = 2; n <= 100; n++) {
-        const [outcome] = await store.apply([makeUpdate('steady.csv')])
-        assert.equal(counts(outcome).done, n)
-      }
-    } finally {
-      clearInterval(killer)
+    const endAll = () =>
+      pool.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'pebbles'`,
+      )
+    // Once for each batch, at whatever instant of it.
+    for (let n = 2; n <= 100; n++) {
+      const [[outcome]] = await Promise.all([
+        store.apply([makeUpdate('steady.csv')]),
+        delay(n % 12).then(endAll),
+      ])
+      assert.equal(counts(outcome).done, n)
     }
   })
 
-  test('a missing day of ids is made on the way', async (t) => {
+  test('N1 P14 a missing day or week of ids is made on the way', async (t) => {
     const url = await createTestDatabase(t)
     const store = await openStore(t, url)
     const pool = openTestPool(t, url)
+    for (const [table, id] of [
+      ['applied_ids', makeId('day')],
+      ['message_ids', makeMessageId('week')],
+    ] as const) {
+      const { rows } = await pool.query(
+        `SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = '${table}'::regclass`,
+      )
+      for (const { name } of rows) await pool.query(`DROP TABLE ${name}`)
+      const [outcome] = await store.apply([makeUpdate(`${table}.csv`, { id })])
+      assert.equal(outcome?.result, 'created')
+    }
+  })
+
+  test('updates over HTTP never touch the ids of messages', async (t) => {
+    const url = await createTestDatabase(t)
+    const store = await openStore(t, url)
+    const holder = await openTestPool(t, url).connect()
+    await holder.query('BEGIN')
+    await holder.query('LOCK TABLE message_ids IN ACCESS EXCLUSIVE MODE')
+    for (const id of [makeId('first'), makeId('first'), undefined])
+      await store.apply([makeUpdate('free.csv', { id })])
+    const [record] = await store.byIds([recordIdOf('krn:contract', 'free.csv')])
+    assert.equal(record?.sequence, 2)
+    await holder.query('ROLLBACK')
+    holder.release()
+  })
+
+  test('N1 P14 ids of messages are known for 28 days at least, and then forgotten by the week', async (t) => {
+    const url = await createTestDatabase(t)
+    const store = await openStore(t, url)
+    const pool = openTestPool(t, url)
+    assert.ok(KEPT_MESSAGE_DAYS >= 28)
+    const send = async (name: string) =>
+      (await store.apply([makeUpdate('old.csv', { id: makeMessageId(name), channel: 'sqs' })]))[0]?.isReplay
+    /** As if it had been decided days ago, at the hour that is worst. */
+    const age = async (name: string, days: number) => {
+      const monday = `date_trunc('week', (now() AT TIME ZONE 'UTC')::date - ${days})::date`
+      await pool.query(`SELECT ensure_message_ids_weeks(${monday}, ${monday})`)
+      await pool.query(`UPDATE message_ids SET week = ${monday} WHERE id = $1`, [makeMessageId(name).id])
+    }
+    for (const name of ['kept', 'forgotten']) assert.equal(await send(name), false)
+    await age('kept', KEPT_MESSAGE_DAYS)
+    await age('forgotten', KEPT_MESSAGE_DAYS + 7)
+    await dropOldIdPartitions(pool)
+    assert.equal(await send('kept'), true)
+    assert.equal(await send('forgotten'), false)
     const { rows } = await pool.query(
-      `SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'applied_ids'::regclass`,
+      `SELECT count(*)::int AS n FROM pg_inherits WHERE inhparent = 'message_ids'::regclass`,
     )
-    for (const { name } of rows) await pool.query(`DROP TABLE ${name}`)
-    const [outcome] = await store.apply([makeUpdate('day.csv', { id: makeId('day') })])
-    assert.equal(outcome?.result, 'created')
+    // This week, three ahead, and the one that is still kept.
+    assert.equal(rows[0].n, 5)
   })
 })

@@ -11,6 +11,7 @@ const READS = [
   '?filename=a.csv',
   '/ID',
   '/ID/events',
+  '/ID/refusals',
   '/ID/errors',
   '/ID/errors.csv',
   '/ID/warnings',
@@ -108,7 +109,7 @@ describe('tenants', () => {
   })
 
   test('health, documentation and metrics of the process need no token', async () => {
-    for (const path of ['/health', '/livez', '/readyz', '/openapi.json'])
+    for (const path of ['/health', '/livez', '/readyz', '/actuator/health', '/metrics', '/openapi.json'])
       assert.equal((await closed.call('GET', path, { token: null })).status, 200)
   })
 

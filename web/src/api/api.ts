@@ -1,6 +1,6 @@
 import { PebblesApiError, PebblesConnectionError } from '@pebbles/client'
 import { nextCursor, parseProblem } from './answers.ts'
-import type { Dataset, Job, JobList, JobStats, JobWithErrors } from './types.ts'
+import type { Dataset, Job, JobList, JobStats, JobWithErrors, TopPostcode, WindowCount } from './types.ts'
 
 /** The requests that the page makes. All throw {@link PebblesApiError} or {@link PebblesConnectionError}. */
 export interface Api {
@@ -11,11 +11,20 @@ export interface Api {
   readJob(id: string, signal?: AbortSignal): Promise<JobWithErrors>
   readStats(signal?: AbortSignal): Promise<JobStats>
   readDatasets(signal?: AbortSignal): Promise<Dataset[]>
+  /** Closed minutes that have page views; with a postcode its own. */
+  readPageviews(asked: PageviewRange & { postcode?: string }, signal?: AbortSignal): Promise<WindowCount[]>
+  /** The postcodes with the most, the first of all first. */
+  readTopPostcodes(asked: PageviewRange & { limit: number }, signal?: AbortSignal): Promise<TopPostcode[]>
   cancelJob(id: string): Promise<Job>
   retryJob(id: string): Promise<Job>
   deleteJob(id: string, withRows: boolean): Promise<void>
   /** The content of a download, for callers with a token: a link cannot send one. */
   download(path: string): Promise<Blob>
+}
+
+export interface PageviewRange {
+  fromMs: number
+  toMs: number
 }
 
 export function createApi(url: string, token: string | undefined): Api {
@@ -52,6 +61,12 @@ export function createApi(url: string, token: string | undefined): Api {
     readJob: (id, signal) => readJson(jobPath(id), signal),
     readStats: (signal) => readJson('/api/jobs/stats', signal),
     readDatasets: (signal) => readJson('/api/datasets', signal),
+    readPageviews: ({ postcode, ...range }, signal) =>
+      postcode === undefined
+        ? readJson(`/api/pageviews/totals?${rangeQuery(range)}`, signal)
+        : readJson(`/api/pageviews/aggregates?${rangeQuery(range, { postcode })}`, signal),
+    readTopPostcodes: ({ limit, ...range }, signal) =>
+      readJson(`/api/pageviews/top?${rangeQuery(range, { limit: String(limit) })}`, signal),
     cancelJob: (id) => act(id, 'cancel'),
     retryJob: (id) => act(id, 'retry'),
     async deleteJob(id, withRows) {
@@ -60,3 +75,6 @@ export function createApi(url: string, token: string | undefined): Api {
     download: async (path) => (await send(path)).blob(),
   }
 }
+
+const rangeQuery = ({ fromMs, toMs }: PageviewRange, more: Record<string, string> = {}) =>
+  new URLSearchParams({ from: String(fromMs / 1000), to: String(toMs / 1000), ...more })

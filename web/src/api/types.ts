@@ -53,5 +53,17 @@ export const CUSTOMERS: Dataset = {
   ],
 }
 
+/** A closed minute, as the service tells it: only those that have page views. */
+export interface WindowCount {
+  /** UTC, as in `2021-01-26T14:44:00`. */
+  window_start: string
+  pageview_count: number
+}
+
+export interface TopPostcode {
+  postcode: string
+  pageview_count: number
+}
+
 export const isActive = ({ status }: { status: JobStatus }): boolean =>
   status === 'pending' || status === 'processing'

@@ -26,7 +26,13 @@ export function StatsCards({ stats }: { stats: JobStats | undefined }) {
         },
       }}
     >
-      <Card name="Total" count={stats?.total} tone={undefined} />
+      <Card
+        name="Total"
+        count={stats?.total}
+        tone={undefined}
+        // Five cards in three columns would leave a hole.
+        isWide={statuses.length === ALWAYS.length}
+      />
       {statuses.map((status) => (
         <Card key={status} name={STATUS_LABELS[status]} count={stats?.[status]} tone={toneOf(status)} />
       ))}
@@ -38,11 +44,21 @@ interface CardProps {
   name: string
   count: number | undefined
   tone: ReturnType<typeof toneOf> | undefined
+  isWide?: boolean
 }
 
-function Card({ name, count, tone }: CardProps) {
+function Card({ name, count, tone, isWide = false }: CardProps) {
   return (
-    <Paper variant="outlined" sx={{ borderColor: 'line', px: { xs: 1.25, sm: 2 }, py: 1.25, minWidth: 0 }}>
+    <Paper
+      variant="outlined"
+      sx={{
+        borderColor: 'line',
+        px: { xs: 1.25, sm: 2 },
+        py: 1.25,
+        minWidth: 0,
+        gridColumn: isWide ? { xs: 'span 2', md: 'auto' } : 'auto',
+      }}
+    >
       <Typography
         component="dt"
         variant="caption"

@@ -13,11 +13,22 @@ export function Header({ children }: { children?: ReactNode }) {
   const { api, signOut } = useSession()
   return (
     <Box component="header" sx={{ borderBottom: 1, borderColor: 'line', bgcolor: 'background.paper' }}>
-      <Container maxWidth="lg" sx={{ display: 'flex', alignItems: 'center', gap: 1, height: 56 }}>
-        <Mark />
-        <Typography variant="h1" sx={{ flex: 1 }}>
-          Pebbles
-        </Typography>
+      <Container
+        maxWidth="lg"
+        sx={{
+          display: 'flex',
+          flexWrap: 'wrap',
+          alignItems: 'center',
+          justifyContent: 'flex-end',
+          columnGap: 1,
+          minHeight: 56,
+          py: 1,
+        }}
+      >
+        <Box sx={{ flex: 1, display: 'flex', alignItems: 'center', gap: 1 }}>
+          <Mark />
+          <Typography variant="h1">Pebbles</Typography>
+        </Box>
         {children}
         {api.token !== undefined && (
           <Button size="small" color="inherit" onClick={signOut}>

@@ -13,6 +13,7 @@ import { JobsSection } from '../jobs/jobs-section.tsx'
 import { StatsCards } from '../jobs/stats-cards.tsx'
 import { useJobs } from '../jobs/use-jobs.ts'
 import { LiveBadge } from '../live/live-badge.tsx'
+import { PageviewsSection } from '../pageviews/pageviews-section.tsx'
 import { UploadList } from '../uploads/upload-list.tsx'
 import { UploadZone } from '../uploads/upload-zone.tsx'
 import { useDroppedFiles } from '../uploads/use-dropped-files.ts'
@@ -115,6 +116,7 @@ function Work({ view }: { view: ReturnType<typeof useJobs> }) {
           }
         />
       )}
+      {view.list && <PageviewsSection />}
     </Stack>
   )
 }

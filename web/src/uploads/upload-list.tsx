@@ -92,7 +92,7 @@ function Sending({ item }: { item: UploadItem }) {
           {speed !== undefined && ` · ${formatBytes(speed)}/s`}
         </Typography>
         {state === 'sending' && (
-          <Typography variant="caption" color="textSecondary">
+          <Typography variant="caption" color="textSecondary" sx={{ whiteSpace: 'nowrap' }}>
             {percent} %
           </Typography>
         )}

@@ -105,7 +105,7 @@ export function UploadZone({
           ref={chooseRef}
           variant="contained"
           onClick={() => input.current?.click()}
-          sx={{ flex: 'none' }}
+          sx={{ flex: { xs: '1 0 auto', sm: 'none' } }}
         >
           Choose files
         </Button>

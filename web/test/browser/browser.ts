@@ -63,7 +63,7 @@ export function describeInBrowser(name: string, define: (openPage: OpenPage) => 
       })
       // Heard from now on: asked for only when a key is pressed, it comes too late.
       page.on('filechooser', () => {})
-      page.setDefaultTimeout(15_000)
+      page.setDefaultTimeout(60_000)
       if (token) await page.addInitScript(`sessionStorage.setItem('pebbles-token', ${JSON.stringify(token)})`)
       await prepare?.(page)
       await page.goto(url)
@@ -101,7 +101,7 @@ export async function slowUploads(page: Page, bytesPerSecond: number): Promise<v
 
 /** Waits until an expression is true in the page. Not `waitForFunction`, which the page's policy forbids to evaluate. */
 export async function untilTrue(page: Page, expression: string): Promise<void> {
-  for (let attempt = 0; attempt < 150; attempt++) {
+  for (let attempt = 0; attempt < 600; attempt++) {
     if (await page.evaluate(expression)) return
     await delay(100)
   }

@@ -3,7 +3,7 @@ import { rowId, rowIdPrefix } from '../../datasets/row-id.ts'
 import { tableOf } from '../../datasets/table-postgres.ts'
 import { PebblesError } from '../../platform/errors.ts'
 import type { ObjectStore } from '../../platform/objects/objects.ts'
-import { databaseAway, isTransient } from '../../platform/postgres/database.ts'
+import { orAway } from '../../platform/postgres/database.ts'
 import { isEnded, type JobStatus } from '../job.ts'
 import { type JobName, noSuchJob, persistently } from './control-postgres.ts'
 
@@ -36,12 +36,8 @@ export async function deleteJob(
   { withRows }: { withRows: boolean },
 ): Promise<void> {
   const job = await markDeleting(pool, name, withRows)
-  try {
-    await deleteInChunks(pool, job, withRows)
-    await pool.query('DELETE FROM jobs WHERE id = $1', [job.id])
-  } catch (error) {
-    throw isTransient(error) ? databaseAway(error) : error
-  }
+  await orAway(deleteInChunks(pool, job, withRows))
+  await orAway(pool.query('DELETE FROM jobs WHERE id = $1', [job.id]))
   await objects.remove(job.objectName)
 }
 

@@ -2,7 +2,6 @@ import type { ClientBase, Pool } from 'pg'
 import type { Inserter } from '../../datasets/insert-postgres.ts'
 import { copyIn } from '../../platform/postgres/copy-in.ts'
 import { inTransaction } from '../../platform/postgres/database.ts'
-import { recordIdOf } from '../../progress/record.ts'
 import {
   type Checkpoint,
   type ClaimedJob,
@@ -21,8 +20,8 @@ import { COPY_REJECTS, rejectLines } from './reject-lines.ts'
 /** What a transaction of a worker left behind. */
 export interface Committed {
   job: ClaimedJob
-  /** The record in the ledger that changed with it. */
-  recordId: string
+  /** The record in the ledger that changed with it. None when there was no room even for a report. */
+  recordId: string | undefined
   /** The job that this one corrects, and its record, when they changed with it. */
   parent?: CorrectedParent | undefined
 }
@@ -95,7 +94,7 @@ export function failJob(pool: Pool, job: ClaimedJob, reason: string): Promise<Co
  */
 export async function failUnreported(pool: Pool, job: ClaimedJob, reason: string): Promise<Committed> {
   const next = await inTransaction(pool, (tx) => markFailed(tx, job, reason))
-  return { job: next, recordId: recordIdOf(job.clientKrn, job.ledgerFilename) }
+  return { job: next, recordId: undefined }
 }
 
 interface Progress {

@@ -40,7 +40,7 @@ const MAX_PAUSE_MS = 300_000
  * How an attempt ends: the file is imported (`completed`); the file itself is at fault (`failed`); another worker has
  * the job (nothing more is done); the process stops (released, claimed by whoever is there); something unforeseen
  * happened (postponed, so that it does not hold up the jobs behind it, and the fifth time in a row `failed`). Trouble
- * with the database ends nothing: the attempt goes on from the checkpoint when the database is back. Only a full disk
+ * with the database or with S3 ends nothing: the attempt goes on from the checkpoint when they are back. Only a full disk
  * does (`failed`), since somebody has to make room.
  */
 export function createImportWorker(options: ImportWorkerOptions): JobHandler {
@@ -85,7 +85,7 @@ async function setBack(
 /** Short of resources, ended, in trouble with its disk, or in trouble with itself: no fault of a job. */
 const DATABASE_STATE = /^(53|57|58|XX)/
 
-/** Goes on from the checkpoint as often as the database was away. */
+/** Goes on from the checkpoint as often as the database, or the place of the files, was away. */
 async function importPersistently(
   options: ImportWorkerOptions,
   claimed: ClaimedJob,
@@ -99,11 +99,11 @@ async function importPersistently(
       if (!job) return
       return await importOrFail(options, job, lease.signal)
     } catch (error) {
-      if (lease.signal.aborted || !isDatabaseAway(error)) throw error
+      if (lease.signal.aborted || !isAway(error)) throw error
       failures++
       options.log.warn(
         { err: error, jobId: claimed.id },
-        'the database is in trouble; the import goes on later',
+        'the database, or the place of the files, is in trouble; the import goes on later',
       )
       if (
         isDiskFull(error) &&
@@ -152,7 +152,7 @@ async function fromDatabase<T>(work: Promise<T>): Promise<T> {
 /** A unique violation is a record or an id that somebody made at the same instant; the next try sees it. */
 const isPassing = (error: unknown) => isTransient(error) || sqlState(error) === UNIQUE_VIOLATION
 
-const isDatabaseAway = (error: unknown) => error instanceof PebblesError && error.code === 'unavailable'
+const isAway = (error: unknown) => error instanceof PebblesError && error.code === 'unavailable'
 
 async function importOrFail(
   options: ImportWorkerOptions,

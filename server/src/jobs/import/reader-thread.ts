@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises'
 import { parentPort } from 'node:worker_threads'
 import { compileDataset } from '../../datasets/compile.ts'
 import { type Binding, bindHeader } from '../../datasets/header.ts'
+import { PebblesError } from '../../platform/errors.ts'
 import { isMissingObject, type ObjectStore } from '../../platform/objects/objects.ts'
 import { openObjects } from '../../platform/objects/open.ts'
 import { FileFault, missingFile } from '../csv/file-fault.ts'
@@ -28,6 +29,8 @@ let credit = 0
 let used: BatchBuffers[] = []
 let wake = () => {}
 let stopping = new AbortController()
+/** Of all files: a process has one place for them, and to open S3 takes connections and a look for credentials. */
+let objects: ObjectStore | undefined
 
 port.on('message', (message: ToReader) => {
   if (message.kind === 'read') void run(message.request)
@@ -49,13 +52,13 @@ async function run(request: ReadRequest): Promise<void> {
     const fault = isMissingObject(error) ? missingFile(error) : error
     if (stopping.signal.aborted) post({ kind: 'done' })
     else if (fault instanceof FileFault) post({ kind: 'fault', code: fault.code, message: fault.message })
-    else post({ kind: 'broken', error })
+    else post({ kind: isAway(error) ? 'away' : 'broken', error })
   }
 }
 
 async function read(request: ReadRequest, signal: AbortSignal): Promise<void> {
   const { location, objectName, isCounted, checkpoint, job, maxRows } = request
-  const objects = await openObjects(location)
+  objects ??= await openObjects(location)
   const { head, binding, report, dialect, rows } = await understand(objects, request, signal)
   if (!isCounted) post({ kind: 'counted', total: rows!, dialect })
 
@@ -90,6 +93,8 @@ async function read(request: ReadRequest, signal: AbortSignal): Promise<void> {
   preparer.end()
   while (ready.length > 0) await send(ready.shift()!, signal)
 }
+
+const isAway = (error: unknown) => error instanceof PebblesError && error.code === 'unavailable'
 
 /** How the rows of a file are read. */
 interface Understood {

@@ -1,5 +1,6 @@
 import { type ResourceLimits, Worker } from 'node:worker_threads'
 import type { Declaration } from '../../datasets/declaration.ts'
+import { PebblesError } from '../../platform/errors.ts'
 import type { ObjectLocation } from '../../platform/objects/objects.ts'
 import { FileFault, type FileFaultCode } from '../csv/file-fault.ts'
 import type { Checkpoint, Dialect, Encoding } from '../job.ts'
@@ -35,6 +36,8 @@ export type FromReader =
   | Reading
   | { kind: 'done' }
   | { kind: 'fault'; code: FileFaultCode; message: string }
+  /** The place of the files is away; what an error was does not survive the way between threads. */
+  | { kind: 'away'; error: unknown }
   | { kind: 'broken'; error: unknown }
 
 export interface Readers extends AsyncDisposable {
@@ -42,7 +45,8 @@ export interface Readers extends AsyncDisposable {
    * Reads a file in a thread, at most a few batches ahead of whoever takes them. A batch is to be done with when the next
    * one is asked for: its buffers are used again.
    *
-   * @throws FileFault, what reading threw, and the reason of `signal` when that is aborted
+   * @throws FileFault, PebblesError `unavailable` when the file cannot be reached, what else reading threw, and the
+   *   reason of `signal` when that is aborted
    */
   read(request: ReadRequest, signal: AbortSignal): AsyncGenerator<Reading>
 }
@@ -91,6 +95,7 @@ export function createReaders(limits = LIMITS): Readers {
         isDone = message.kind !== 'batch' && message.kind !== 'counted'
         if (message.kind === 'done') return
         if (message.kind === 'fault') throw new FileFault(message.code, message.message)
+        if (message.kind === 'away') throw filesAway(message.error)
         if (message.kind === 'broken') throw message.error
         yield message
         if (message.kind === 'batch') {
@@ -119,6 +124,9 @@ export function createReaders(limits = LIMITS): Readers {
     },
   }
 }
+
+const filesAway = (cause: unknown) =>
+  new PebblesError('unavailable', 'The files cannot be reached at the moment.', { cause })
 
 /** The messages of a thread as a queue, which its end, or somebody else, makes fail. */
 function createInbox(worker: Worker) {

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg'
 import { PebblesError } from '../../platform/errors.ts'
 import { applyWithin } from '../../progress/apply-postgres.ts'
+import { noteInOutbox } from '../../progress/outbox-postgres.ts'
 import { type Issue, recordIdOf, type Update } from '../../progress/record.ts'
 import type { Outcome } from '../../progress/store.ts'
 import type { Job } from '../job.ts'
@@ -34,7 +35,10 @@ export type Reporter = Pick<
  */
 export async function reportToLedger(tx: ClientBase, job: Reporter, report: LedgerReport): Promise<string> {
   const recordId = changedRecord(await applyWithin(tx, toUpdates(job, report)))
-  if (recordId) return recordId
+  if (recordId) {
+    await noteInOutbox(tx, recordId)
+    return recordId
+  }
   // Before the lock of the names, as whoever cancels the job has it: a worker that the job has left behind comes here
   // with the name of an earlier record, and so without the lock on the record that keeps all others apart.
   await lockRow(tx, job.id)
@@ -45,6 +49,7 @@ export async function reportToLedger(tx: ClientBase, job: Reporter, report: Ledg
     await applyWithin(tx, toUpdates({ ...job, ledgerFilename: name.filename }, all)),
   )
   if (!moved) throw new PebblesError('internal', `The ledger refused a new record for job ${job.id}.`)
+  await noteInOutbox(tx, moved)
   return moved
 }
 

@@ -1,12 +1,17 @@
 import pg, { type Pool } from 'pg'
 import { rowId, rowIdPrefix } from '../../datasets/row-id.ts'
 import { tableOf } from '../../datasets/table-postgres.ts'
-import { databaseAway, isTransient } from '../../platform/postgres/database.ts'
+import { orAway } from '../../platform/postgres/database.ts'
 import type { Job } from '../job.ts'
 import type { Found } from './balance.ts'
 
 /** No row of any file has a higher number: an id ends in ten hexadecimal digits. */
 const LAST_ROW = 16 ** 10 - 1
+
+/** `recordIdOf` in SQL: the job may have got another name in the ledger since it was read. */
+const RECORD_ID = `left(encode(sha256(
+  convert_to('record', 'UTF8') || '\\x00' || convert_to(j.client_krn, 'UTF8') || '\\x00' || convert_to(j.ledger_filename, 'UTF8')
+), 'hex'), 32)::uuid`
 
 /**
  * Counts what is there of a job, in one statement, and so at one instant, also while it runs.
@@ -31,14 +36,10 @@ export async function countBooks(pool: Pool, job: Job): Promise<Found | undefine
     CROSS JOIN LATERAL (
       SELECT count(*) FILTER (WHERE NOT is_duplicate) AS rejected, count(*) FILTER (WHERE is_duplicate) AS duplicate
       FROM job_rejects WHERE job_id = j.id) r
-    LEFT JOIN records l ON l.client_krn = j.client_krn AND l.filename = j.ledger_filename
+    LEFT JOIN records l ON l.id = ${RECORD_ID}
     WHERE j.id = $1`
-  try {
-    const { rows } = await pool.query(text, [job.id, rowId(prefix, 0), rowId(prefix, LAST_ROW)])
-    return rows.map(toFound)[0]
-  } catch (error) {
-    throw isTransient(error) ? databaseAway(error) : error
-  }
+  const { rows } = await orAway(pool.query(text, [job.id, rowId(prefix, 0), rowId(prefix, LAST_ROW)]))
+  return rows.map(toFound)[0]
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row comes untyped from the driver; this is where it gets its type.

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Pool } from 'pg'
 import { PebblesError } from '../../platform/errors.ts'
-import { databaseAway, isTransient } from '../../platform/postgres/database.ts'
+import { orAway } from '../../platform/postgres/database.ts'
 import type { SigningKeys } from '../../platform/postgres/signing-keys.ts'
 import { noSuchJob } from '../control/control-postgres.ts'
 import { isEnded, type Job } from '../job.ts'
@@ -57,12 +57,7 @@ export function createReceipts(pool: Pool, keys: SigningKeys): Receipts {
     })
   }
 
-  return {
-    receiptOf: (clientKrn, id) =>
-      receiptOf(clientKrn, id).catch((error) => {
-        throw isTransient(error) ? databaseAway(error) : error
-      }),
-  }
+  return { receiptOf: (clientKrn, id) => orAway(receiptOf(clientKrn, id)) }
 }
 
 async function requireEnded(pool: Pool, clientKrn: string, id: string): Promise<Job> {

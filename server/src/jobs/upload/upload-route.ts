@@ -9,7 +9,7 @@ import type { App } from '../../platform/http/app.ts'
 import { idempotencyKeyOf } from '../../platform/http/idempotency.ts'
 import { problems } from '../../platform/http/problem.ts'
 import { invalidRequest, validatorCompiler } from '../../platform/http/validation.ts'
-import { databaseAway, isTransient } from '../../platform/postgres/database.ts'
+import { orAway } from '../../platform/postgres/database.ts'
 import type { Caller } from '../caller.ts'
 import { isJobId } from '../job-id.ts'
 import { findJob } from '../read-postgres.ts'
@@ -68,7 +68,10 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
         const { parent } = request.query
         const dataset = await requireDataset(pool, caller, request.query)
         // Refused before the file is taken in. With a key it may have been sent before, and its job is the answer then.
-        if (parent !== undefined && key === undefined) await checkParent(parent, caller, dataset)
+        if (parent !== undefined && key === undefined) {
+          const { clientKrn } = caller
+          await orAway(requireParent(pool, { clientKrn, parent, dataset: dataset.declaration.name }))
+        }
         const file = await receiveFile(request, objects, { objectName, maxBytes: maxUploadBytes })
         const creation = await keepAsJob(
           file,
@@ -84,18 +87,6 @@ export function registerUploadRoute(app: App, parts: JobRoutes): void {
       }
     },
   )
-
-  async function checkParent(
-    parent: string,
-    { clientKrn }: Caller,
-    { declaration }: StoredDataset,
-  ): Promise<void> {
-    try {
-      await requireParent(pool, { clientKrn, parent, dataset: declaration.name })
-    } catch (error) {
-      throw isTransient(error) ? databaseAway(error) : error
-    }
-  }
 
   /**
    * First the file, then the job: a job without its file could never be imported. The file is removed only when it is

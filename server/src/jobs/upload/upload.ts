@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { PebblesError } from '../../platform/errors.ts'
 import { invalidRequest } from '../../platform/http/validation.ts'
-import type { ObjectStore, StagedObject } from '../../platform/objects/objects.ts'
+import { type ObjectStore, type StagedObject, tooLarge } from '../../platform/objects/objects.ts'
 import { baseName, filenameFault } from './filename.ts'
 
 /** Form fields beside the file are let pass and ignored; these bounds keep them harmless. */
@@ -79,8 +79,3 @@ export const notMultipart = () =>
       faults: [{ field: 'file', message: 'is missing: the body is not multipart/form-data' }],
     },
   )
-
-const tooLarge = (maxBytes: number) =>
-  new PebblesError('too_large', `The file is larger than the ${maxBytes} bytes that are taken in.`, {
-    faults: [{ field: 'file', message: `must not have more than ${maxBytes} bytes` }],
-  })

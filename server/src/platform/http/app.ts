@@ -11,9 +11,11 @@ import Fastify, {
   LogController,
   type RawServerDefault,
 } from 'fastify'
+import type { Registry } from 'prom-client'
 import Type from 'typebox'
 import manifest from '../../../package.json' with { type: 'json' }
 import { PebblesError } from '../errors.ts'
+import { measureRequests } from '../telemetry/request-durations.ts'
 import { parseJson } from './json.ts'
 import { answerErrorsAsProblems, asPebblesError, sendProblem } from './problem.ts'
 import { answerUnreadable } from './unreadable.ts'
@@ -42,16 +44,21 @@ const IdempotencyHeaders = Type.Object({
   ),
 })
 
-export interface AppOptions {
+export interface BareAppOptions {
   log: FastifyBaseLogger
+  /** Where the time that requests take is measured. */
+  registry: Registry
+}
+
+export interface AppOptions extends BareAppOptions {
   corsOrigin?: string | undefined
 }
 
 /**
- * The HTTP server without its routes: strict JSON, schemas that coerce nothing, problem+json for every error,
- * OpenAPI 3.1 at `/openapi.json` and readable at `/docs`.
+ * The HTTP server without its routes: strict JSON, schemas that coerce nothing, problem+json for every error. Its
+ * routes are documented nowhere and called by no browser.
  */
-export async function createApp({ log, corsOrigin }: AppOptions): Promise<App> {
+export function createBareApp({ log, registry }: BareAppOptions): App {
   const app: App = Fastify({
     loggerInstance: log,
     // A line per request would cost more than the request; failures are logged where they are answered.
@@ -83,11 +90,17 @@ export async function createApp({ log, corsOrigin }: AppOptions): Promise<App> {
   })
   answerErrorsAsProblems(app as unknown as FastifyInstance)
   endConnectionsOnClose(app)
+  measureRequests(app as unknown as FastifyInstance, registry)
+  return app
+}
 
+/** The same for the API, with OpenAPI 3.1 at `/openapi.json`, readable at `/docs`, and CORS. */
+export async function createApp({ corsOrigin, ...options }: AppOptions): Promise<App> {
+  const app = createBareApp(options)
   if (corsOrigin) {
     await app.register(cors, {
       origin: corsOrigin,
-      methods: ['GET', 'HEAD', 'POST', 'DELETE'],
+      methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
       exposedHeaders: [
         'etag',
         'link',

@@ -82,7 +82,8 @@ function countKeys(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0
   let keys = 0
   if (Array.isArray(value)) for (const item of value) keys += countKeys(item)
-  else for (const key of Object.keys(value)) keys += 1 + countKeys((value as Record<string, unknown>)[key])
+  // What was parsed has names of its own only; `Object.keys` would make a list of them.
+  else for (const key in value) keys += 1 + countKeys((value as Record<string, unknown>)[key])
   return keys
 }
 

@@ -41,15 +41,26 @@ export function problems(...statuses: number[]) {
   return Object.fromEntries(statuses.map((status) => [status, { description: 'Problem', content }]))
 }
 
+/** What is away or too busy refuses one request after another: one so often is told, with the number since. */
+const TOLD_EVERY_MS = 60_000
+
 /** Answers every error as problem+json. What happened inside goes to the log, never to the caller. */
 export function answerErrorsAsProblems(app: FastifyInstance): void {
+  /** By the message, which is one of few. */
+  const refusals = new Map<string, { toldMs: number; untold: number }>()
+
   app.setErrorHandler((error: unknown, request, reply) => {
     const problem = asPebblesError(error)
-    if (problem.status >= 500)
-      request.log.error(
-        { err: error, code: problem.code, route: request.routeOptions.url, requestId: request.id },
-        'request failed',
+    const about = { err: error, code: problem.code, route: request.routeOptions.url, requestId: request.id }
+    if (problem.status === 503) {
+      const { toldMs, untold } = refusals.get(problem.message) ?? { toldMs: 0, untold: 0 }
+      const isTold = Date.now() - toldMs >= TOLD_EVERY_MS
+      if (isTold) request.log.error({ ...about, untold }, 'request failed')
+      refusals.set(
+        problem.message,
+        isTold ? { toldMs: Date.now(), untold: 0 } : { toldMs, untold: untold + 1 },
       )
+    } else if (problem.status >= 500) request.log.error(about, 'request failed')
     // Fastify would close, and a sender in the midst of its body meet a reset before it has read why. Left open, the
     // rest of the body is thrown away as it comes.
     if (error instanceof Error && 'code' in error && error.code === BODY_TOO_LARGE)
@@ -76,7 +87,10 @@ const BODY_TOO_LARGE = 'FST_ERR_CTP_BODY_TOO_LARGE'
 /** What libraries say in their own words, said in ours. */
 const LIBRARY_ERRORS: Record<string, [ErrorCode, string]> = {
   [BODY_TOO_LARGE]: ['too_large', 'The body is larger than is accepted here.'],
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported_media_type', 'This content type is not understood here.'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [
+    'unsupported_media_type',
+    'This content type is not understood here. JSON is sent with “Content-Type: application/json”.',
+  ],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid_json', 'The body is empty.'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid_request', 'The body is not as long as Content-Length says.'],
   FST_ERR_BAD_URL: ['invalid_request', 'The path is not validly percent-encoded.'],

@@ -7,11 +7,16 @@ const STALLED_MS = 60_000
 const ENDING_MS = 5_000
 const RECONNECT_MS = 2_000
 
+const opened = new WeakSet<FastifyReply>()
+
+/** Whether the reply has become a stream. */
+export const isEventStream = (reply: FastifyReply): boolean => opened.has(reply)
+
 export interface EventStream {
   /** Begins the answer. Until then the request can still be refused, by throwing. */
   open(): void
   /** Sends one event (WHATWG HTML § 9.2). `id` is what the browser gives back as `Last-Event-ID`. */
-  send(data: unknown, options?: { id?: number; event?: string }): void
+  send(data: unknown, options?: { id?: number | string; event?: string }): void
   /** False before `open`, after `close`, and while the reader is slower than we are: keep what is newest, and send it on `onDrain`. */
   readonly isReady: boolean
   onDrain(listener: () => void): void
@@ -59,6 +64,7 @@ export function createEventStream(request: FastifyRequest, reply: FastifyReply):
   return {
     open() {
       reply.hijack()
+      opened.add(reply)
       if (state !== 'new') return
       state = 'open'
       raw.writeHead(200, {

@@ -31,6 +31,10 @@ function toFaults({ keyword, instancePath, params, message }: SchemaError): Fiel
   // An unknown field, told by itself; what tells all of them at once would come after them, and find the list full.
   if (keyword === 'boolean') return [{ field: at(), message: 'is not a known field' }]
   if (keyword === 'additionalProperties') return []
+  if (keyword === 'enum') {
+    const { allowedValues } = params as { allowedValues: unknown[] }
+    return [{ field: at(), message: `must be one of ${allowedValues.join(', ')}` }]
+  }
   return [{ field: at(), message }]
 }
 

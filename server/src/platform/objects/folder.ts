@@ -1,13 +1,13 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { PebblesError } from '../errors.ts'
-import type { ObjectInfo, ObjectStore, StagedObject } from './objects.ts'
+import { createMeter } from './meter.ts'
+import { isObjectName, type ObjectInfo, type ObjectStore, requireObjectName } from './objects.ts'
 
 const CHUNK_BYTES = 256 * 1024
-const NAME = /^[\w-][\w.-]*(\/[\w-][\w.-]*)*$/
 
 /**
  * Objects as files below one folder. A file is written to `partial/`, synced, and renamed to its place, so that it
@@ -17,13 +17,15 @@ export async function openObjectFolder(root: string): Promise<ObjectStore> {
   const partial = join(root, 'partial')
   await mkdir(partial, { recursive: true })
 
-  async function stage(name: string, source: Readable, { maxBytes }: { maxBytes: number }) {
-    const path = pathOf(root, name)
-    const temporary = join(partial, randomUUID())
-    const discard = () => rm(temporary, { force: true })
+  /** What `write` leaves behind when it fails is removed. */
+  async function writePartial<T>(write: (file: FileHandle) => Promise<T>) {
+    const path = join(partial, randomUUID())
+    const discard = () => rm(path, { force: true })
     try {
-      const written = await writeNew(temporary, source, maxBytes)
-      return { ...written, keep: () => moveInto(temporary, path), discard } satisfies StagedObject
+      await using file = await open(path, 'wx', 0o600)
+      const written = await write(file)
+      await file.sync()
+      return { path, discard, written }
     } catch (error) {
       await discard()
       throw isFull(error) ? noRoom(error) : error
@@ -32,7 +34,27 @@ export async function openObjectFolder(root: string): Promise<ObjectStore> {
 
   return {
     location: { folder: root },
-    stage,
+    async stage(name, source, { maxBytes }) {
+      const target = pathOf(root, name)
+      const { path, discard, written } = await writePartial((file) => writeAll(file, source, maxBytes))
+      return { ...written, keep: () => moveInto(path, target, rename), discard }
+    },
+    async createOnly(name, pieces) {
+      const target = pathOf(root, name)
+      const { path, discard } = await writePartial(async (file) => {
+        for (const piece of pieces) await writePiece(file, piece)
+      })
+      try {
+        // A rename would replace what is there.
+        await moveInto(path, target, link)
+        return 'created'
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EEXIST') return 'exists'
+        throw error
+      } finally {
+        await discard()
+      }
+    },
     read: (name, { start = 0, end } = {}) =>
       createReadStream(pathOf(root, name), {
         start,
@@ -42,6 +64,7 @@ export async function openObjectFolder(root: string): Promise<ObjectStore> {
     remove: (name) => rm(pathOf(root, name), { force: true }),
     list: (folder, page) => listFolder(root, folder, page),
     removeStaged: (before) => removeStale(partial, before),
+    [Symbol.dispose]() {},
   }
 }
 
@@ -53,7 +76,7 @@ async function listFolder(
   const found: ObjectInfo[] = []
   const names = (await namesIn(pathOf(root, folder))).map((name) => `${folder}/${name}`)
   // Code units, as `sort` and `>` compare them.
-  for (const name of names.filter((name) => name > after && NAME.test(name)).sort()) {
+  for (const name of names.filter((name) => name > after && isObjectName(name)).sort()) {
     if (found.length === limit) break
     const file = await stat(pathOf(root, name)).catch(ignoreMissing)
     if (file?.isFile()) found.push({ name, writtenAt: file.mtime })
@@ -66,41 +89,32 @@ async function namesIn(path: string): Promise<string[]> {
   return (await readdir(path).catch(ignoreMissing)) ?? []
 }
 
-async function writeNew(path: string, source: Readable, maxBytes: number) {
-  const hash = createHash('sha256')
-  let sizeBytes = 0
-  await using file = await open(path, 'wx', 0o600)
+async function writeAll(file: FileHandle, source: Readable, maxBytes: number) {
+  const meter = createMeter(maxBytes)
   for await (const chunk of source as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length
-    if (sizeBytes > maxBytes) {
-      throw new PebblesError(
-        'too_large',
-        `The file is larger than the ${maxBytes} bytes that are taken in.`,
-        {
-          faults: [{ field: 'file', message: `must not have more than ${maxBytes} bytes` }],
-        },
-      )
-    }
-    hash.update(chunk)
-    await writeAll(file, chunk)
+    meter.pass(chunk)
+    await writePiece(file, chunk)
   }
-  await file.sync()
-  return { sizeBytes, sha256: hash.digest('hex') }
+  return meter.total()
 }
 
-async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
-  for (let done = 0; done < chunk.length; ) {
-    const { bytesWritten } = await file.write(chunk, done)
+async function writePiece(file: FileHandle, piece: Uint8Array): Promise<void> {
+  for (let done = 0; done < piece.length; ) {
+    const { bytesWritten } = await file.write(piece, done)
     done += bytesWritten
   }
 }
 
-async function moveInto(temporary: string, path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  await rename(temporary, path)
-  // The new name is durable once its folder is.
-  await using folder = await open(dirname(path), 'r')
-  await folder.sync()
+async function moveInto(temporary: string, path: string, move: typeof rename): Promise<void> {
+  const made = await mkdir(dirname(path), { recursive: true })
+  await move(temporary, path)
+  // The new name is durable once its folder is, and a new folder once the one that it lies in is.
+  const last = dirname(made ?? path)
+  for (let at = dirname(path); ; at = dirname(at)) {
+    await using folder = await open(at, 'r')
+    await folder.sync()
+    if (at === last) return
+  }
 }
 
 async function removeStale(partial: string, before: Date): Promise<void> {
@@ -116,10 +130,7 @@ function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error
 }
 
-function pathOf(root: string, name: string): string {
-  if (!NAME.test(name)) throw new Error(`not the name of an object: ${name}`)
-  return join(root, name)
-}
+const pathOf = (root: string, name: string) => join(root, requireObjectName(name))
 
 const isFull = (error: unknown) => ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
 

@@ -20,3 +20,12 @@ const SPECIAL = /["\\]/g
 export function textArray(values: readonly (string | null)[]): string {
   return `{${values.map((value) => (value === null ? 'NULL' : `"${value.replace(SPECIAL, '\\$&')}"`)).join()}}`
 }
+
+/** For `json[]`. JSON escapes all that an array's element must not hold, and twice escaped it is one. */
+export function jsonArray(values: readonly unknown[]): string {
+  return `{${values.map((value) => (value === null ? 'NULL' : JSON.stringify(JSON.stringify(value)))).join()}}`
+}
+
+export function bytesArray(values: readonly Buffer[]): string {
+  return `{${values.map((value) => `"\\\\x${value.toString('hex')}"`).join()}}`
+}

@@ -10,13 +10,20 @@ const types = {
   },
 } as pg.CustomTypesConfig
 
+/** One appends, the others read and commit partitions. */
+const STREAM_CONNECTIONS = 4
+
 export interface Database extends AsyncDisposable {
   /** Reads and short transactions. */
   readonly pool: pg.Pool
   /** For leases and commits of jobs, which no rush of readers may hold up. */
   readonly jobs: pg.Pool
+  /** In pipeline mode, for the event log and its readers, which nothing else may hold up. */
+  readonly streams: pg.Pool
   /** Connections in pipeline mode, for the ledger's two-step transactions. */
   readonly lanes: pg.Pool
+  /** The same for batches of logs, which are large: no caller waits behind one. */
+  readonly logs: pg.Pool
   readonly url: string
 }
 
@@ -61,21 +68,28 @@ export function openDatabase({
     query_timeout: 30_000,
     statement_timeout: 30_000,
   })
-  const lanes = new pg.Pool({
+  const streams = new pg.Pool({
+    ...shared,
+    max: STREAM_CONNECTIONS,
+    query_timeout: 30_000,
+    statement_timeout: 30_000,
+    pipeline: true,
+  } as pg.PoolConfig)
+  const pipelined = {
     ...shared,
     max: maxLanes,
     idleTimeoutMillis: 0,
-    query_timeout: 15_000,
-    statement_timeout: 10_000,
     pipeline: true,
     // The ledger's statements are prepared once and must use their indexes from the first row to the last; a plan
     // made while a table was empty would scan it for ever.
     options:
       '-c datestyle=ISO -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan',
-  } as pg.PoolConfig)
+  }
+  const lanes = new pg.Pool({ ...pipelined, query_timeout: 15_000, statement_timeout: 10_000 })
+  const logs = new pg.Pool({ ...pipelined, query_timeout: 35_000, statement_timeout: 30_000 })
   // The pools end before their sockets do, and the embedded server may be the quicker one.
   let isClosing = false
-  for (const each of [pool, jobs, lanes]) {
+  for (const each of [pool, jobs, streams, lanes, logs]) {
     each.on('error', (error) => {
       if (!isClosing) log('an idle database connection broke', error)
     })
@@ -87,10 +101,12 @@ export function openDatabase({
     url,
     pool,
     jobs,
+    streams,
     lanes,
+    logs,
     async [Symbol.asyncDispose]() {
       isClosing = true
-      await Promise.all([pool.end(), jobs.end(), lanes.end()])
+      await Promise.all([pool.end(), jobs.end(), streams.end(), lanes.end(), logs.end()])
     },
   }
 }
@@ -190,4 +206,13 @@ export function databaseAway(cause: unknown): PebblesError {
     retryAfterSeconds: 2,
     cause,
   })
+}
+
+/** What a query found, or `unavailable` when the database is away. */
+export async function orAway<T>(query: Promise<T>): Promise<T> {
+  try {
+    return await query
+  } catch (error) {
+    throw isTransient(error) ? databaseAway(error) : error
+  }
 }

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { runner } from 'node-pg-migrate'
 import pg from 'pg'
 import { PebblesError } from '../errors.ts'
+import { isTransient } from './database.ts'
 
 const DIR = fileURLToPath(new URL('../../../migrations', import.meta.url))
 
@@ -11,11 +12,22 @@ const DIR = fileURLToPath(new URL('../../../migrations', import.meta.url))
  * works, the others wait for its advisory lock and then find nothing to do.
  *
  * @returns names of the migrations that were run
+ * @throws PebblesError `unavailable` when the database does not let one in
  */
 export async function migrate(databaseUrl: string, direction: 'up' | 'down'): Promise<string[]> {
   // A connection of ours, so that it has gone for certain before whoever called stops the server.
   const dbClient = new pg.Client({ connectionString: databaseUrl })
-  await dbClient.connect()
+  try {
+    await dbClient.connect()
+  } catch (error) {
+    if (!isTransient(error)) throw error
+    const { host, port, database } = dbClient
+    // Not the address as it was given, which may hold a password.
+    const where = `${database ?? ''} at ${host}:${port}`
+    throw new PebblesError('unavailable', `The database ${where} cannot be used (DATABASE_URL).`, {
+      cause: error,
+    })
+  }
   try {
     return await run(dbClient, direction)
   } finally {

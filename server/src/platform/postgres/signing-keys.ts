@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { calculateJwkThumbprint, type JWK } from 'jose'
 import type { Pool } from 'pg'
 import { PebblesError } from '../errors.ts'
-import { databaseAway, inTransaction, isTransient } from './database.ts'
+import { inTransaction, orAway } from './database.ts'
 
 export const SIGNING_ALGORITHM = 'EdDSA'
 
@@ -44,14 +44,9 @@ export function createSigningKeys(pool: Pool): SigningKeys {
     return read()
   }
 
-  const keys = () =>
-    ensure().catch((error: unknown) => {
-      throw isTransient(error) ? databaseAway(error) : error
-    })
-
   return {
-    current: async () => (await keys())[0]!,
-    published: async () => ({ keys: (await keys()).map(toPublic) }),
+    current: async () => (await orAway(ensure()))[0]!,
+    published: async () => ({ keys: (await orAway(ensure())).map(toPublic) }),
   }
 }
 
