@@ -18,7 +18,9 @@ export async function createTestDatabase(scope: Scope): Promise<string> {
   atEnd(scope, () =>
     onServer(serverUrl, async (client) => {
       const leaked = await waitForNoConnections(client, name)
-      await client.query(`DROP DATABASE ${name} WITH (FORCE)`)
+      if (leaked.length > 0) await endConnections(client, name)
+      // Without FORCE, which is refused while an autovacuum worker is at a table: this ends the worker by itself.
+      await client.query(`DROP DATABASE ${name}`)
       if (leaked.length > 0) throw new Error(`connections left open: ${leaked.join('; ')}`)
     }),
   )
@@ -30,13 +32,39 @@ export async function createTestDatabase(scope: Scope): Promise<string> {
 async function waitForNoConnections(client: pg.Client, database: string): Promise<string[]> {
   for (let attempt = 0; ; attempt++) {
     const { rows } = await client.query(
-      'SELECT application_name, left(query, 80) AS query FROM pg_stat_activity WHERE datname = $1',
+      `SELECT application_name, left(query, 80) AS query FROM pg_stat_activity
+       WHERE datname = $1 AND backend_type = 'client backend'`,
       [database],
     )
     // A closed connection's backend needs a moment to go.
     if (rows.length === 0 || attempt === 40) return rows.map((row) => `${row.application_name}: ${row.query}`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
+}
+
+/** Those of clients alone: autovacuum's worker belongs to a superuser, and asking to end it is an error. */
+export async function endConnections(client: pg.Client, database: string): Promise<void> {
+  await client.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'`,
+    [database],
+  )
+}
+
+/**
+ * Takes a test's database away, and no other, since all tests share the server: nobody is let in, and who is in is
+ * thrown out. Returns how to give it back.
+ */
+export async function takeDatabaseAway(url: string): Promise<() => Promise<void>> {
+  const name = new URL(url).pathname.slice(1)
+  const serverUrl = process.env.TEST_DATABASE_URL!
+  await onServer(serverUrl, async (client) => {
+    await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`)
+    await endConnections(client, name)
+  })
+  return () =>
+    onServer(serverUrl, async (client) => {
+      await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`)
+    })
 }
 
 async function onServer(url: string, work: (client: pg.Client) => Promise<unknown>): Promise<void> {

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import pg from 'pg'
 import { PgBoss } from 'pg-boss'
 import { entryKey } from '../../src/jobs/queue/line.ts'
-import { createTestDatabase, openTestPool } from '../helpers/database.ts'
+import { createTestDatabase, openTestPool, takeDatabaseAway } from '../helpers/database.ts'
 import { openQueueBench, openQueueOn, type QueueBench, type QueueServer, until } from './queue-bench.ts'
 import { describeQueue } from './queue-contract.ts'
 import { spawnWorker } from './queue-process.ts'
@@ -28,19 +27,10 @@ const server: QueueServer = {
   async forget({ pool }) {
     await pool.query('DELETE FROM pgboss.job')
   },
-  /** For this database alone, since all tests share the server: nobody is let in, and who is in is thrown out. */
   async restart({ databaseUrl }, awayMs) {
-    const name = new URL(databaseUrl).pathname.slice(1)
-    const client = new pg.Client({ connectionString: process.env.TEST_DATABASE_URL })
-    await client.connect()
-    try {
-      await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`)
-      await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
-      await delay(awayMs)
-      await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`)
-    } finally {
-      await client.end()
-    }
+    const giveBack = await takeDatabaseAway(databaseUrl)
+    await delay(awayMs)
+    await giveBack()
   },
   async redeliver({ pool }, entry) {
     const db = { executeSql: (text: string, values?: unknown[]) => pool.query(text, values) }

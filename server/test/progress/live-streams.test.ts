@@ -5,10 +5,9 @@ import { type AddressInfo, connect } from 'node:net'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import pg from 'pg'
 import { createEventStream, type EventStream } from '../../src/platform/http/sse.ts'
 import { networkOf } from '../../src/platform/http/stream-limit.ts'
-import { openTestPool } from '../helpers/database.ts'
+import { openTestPool, takeDatabaseAway } from '../helpers/database.ts'
 import { readEvents } from '../helpers/events.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { startServer } from '../helpers/server.ts'
@@ -63,19 +62,14 @@ describe('streams of live views', { concurrency: true }, () => {
 
   test('while the database is away a live view is a 503, not a 200 that ends', async (t) => {
     const server = await startServer(t, { PEBBLES_ROLES: 'api', LIVE_VIEWS: '1' })
-    const name = new URL(server.databaseUrl).pathname.slice(1)
-    const admin = new pg.Client({ connectionString: process.env.TEST_DATABASE_URL })
-    await admin.connect()
-    atEnd(t, () => admin.end())
-    await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`)
-    await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
+    const giveBack = await takeDatabaseAway(server.databaseUrl)
     // Twice: a refused one must not count against the limit of one.
     for (let n = 0; n < 2; n++) {
       const { status, body, headers } = await server.call('GET', PATH)
       assert.deepEqual([status, body.code], [503, 'unavailable'])
       assert.match(headers.get('content-type')!, /^application\/problem\+json/)
     }
-    await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`)
+    await giveBack()
     assert.equal((await readEvents(t, server.url + PATH)).status, 200)
   })
 

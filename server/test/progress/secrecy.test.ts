@@ -6,7 +6,7 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { openDevIssuer } from '../../src/platform/tokens/dev-issuer.ts'
-import { createTestDatabase } from '../helpers/database.ts'
+import { createTestDatabase, endConnections } from '../helpers/database.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { createTestDir, update } from '../helpers/server.ts'
 import { type RawAnswer, sendRaw, talk } from './raw-http.ts'
@@ -139,17 +139,16 @@ describe('secrets', () => {
 
     // What breaks behind us: connections first, which is mended unseen; then a table; then the database.
     const pool = new pg.Pool({ connectionString: databaseUrl })
-    const terminate = (client: pg.Pool | pg.Client) =>
-      client.query(
+    const terminate = () =>
+      pool.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE datname = $1 AND application_name = 'pebbles'`,
-        [new URL(databaseUrl).pathname.slice(1)],
+         WHERE datname = current_database() AND application_name = 'pebbles'`,
       )
     const underWay = Array.from({ length: 50 }, async (_, i) => {
       // The update is not lost; reading its record for the answer may be, and is asked for again.
       while ((await post(good(), { key: `${marks.key}/${i}` })).status === 503);
     })
-    for (let round = 0; round < 5; round++) await terminate(pool)
+    for (let round = 0; round < 5; round++) await terminate()
     await Promise.all(underWay)
     assert.equal(JSON.parse((await call('GET', read)).text).counts.done, 51)
 
@@ -166,7 +165,7 @@ describe('secrets', () => {
     assert.doesNotMatch(batch.text, INNARDS)
 
     await pool.end()
-    await withoutDatabase(databaseUrl, terminate, async () => {
+    await withoutDatabase(databaseUrl, async () => {
       for (const answer of [await call('GET', read), await post(good()), await call('GET', '/readyz')])
         assert.ok(answer.status >= 500, answer.text)
       assert.equal((await call('GET', '/health')).text, 'OK')
@@ -215,24 +214,20 @@ describe('secrets', () => {
 })
 
 /** Runs `work` while the database has another name, so that nobody finds it. */
-async function withoutDatabase(
-  url: string,
-  terminate: (client: pg.Client) => Promise<unknown>,
-  work: () => Promise<void>,
-) {
+async function withoutDatabase(url: string, work: () => Promise<void>) {
   const name = new URL(url).pathname.slice(1)
   const client = new pg.Client({ connectionString: process.env.TEST_DATABASE_URL })
   await client.connect()
   try {
     await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`)
-    await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
+    await endConnections(client, name)
     for (let attempt = 0; ; attempt++) {
       try {
         await client.query(`ALTER DATABASE ${name} RENAME TO ${name}_gone`)
         break
       } catch (error) {
         if (attempt === 50) throw error
-        await terminate(client)
+        await endConnections(client, name)
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
     }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import pg from 'pg'
-import { atEnd } from '../helpers/scope.ts'
+import { takeDatabaseAway } from '../helpers/database.ts'
 import { startServer, type TestServer } from '../helpers/server.ts'
 
 interface Route {
@@ -64,12 +63,7 @@ test('S1 S9 S10 N5 what is wrong is refused by name, and while the database is a
     assert.deepEqual([status, body.errors?.[0]?.field], [400, field], path)
   }
   const routes = await streamRoutes(server)
-  const name = new URL(server.databaseUrl).pathname.slice(1)
-  const admin = new pg.Client({ connectionString: process.env.TEST_DATABASE_URL })
-  await admin.connect()
-  atEnd(t, () => admin.end())
-  await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`)
-  await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
+  const giveBack = await takeDatabaseAway(server.databaseUrl)
   // Page views are tried for ten seconds before that; here they are left out.
   const asked = routes.filter(({ method, path }) => method !== 'POST' || !path.startsWith('/api/'))
   const answers = await Promise.all(
@@ -78,7 +72,7 @@ test('S1 S9 S10 N5 what is wrong is refused by name, and while the database is a
       return { route, answer }
     }),
   )
-  await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`)
+  await giveBack()
   for (const { route, answer } of answers) {
     const { status, body, headers } = answer
     const shown = `${route.method} ${route.path} ${JSON.stringify(body)}`
