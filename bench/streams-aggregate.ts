@@ -150,7 +150,7 @@ async function runPebbles(name: string): Promise<Result> {
     return { ...result, ...(await spent(server.pid)) }
   } finally {
     await database.end()
-    await ask(bench.databaseUrl, `DROP DATABASE ${name} WITH (FORCE)`)
+    await ask(bench.databaseUrl, `DROP DATABASE ${name}`)
   }
 }
 
