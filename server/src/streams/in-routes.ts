@@ -12,8 +12,7 @@ import { compileCheck, invalidRequest, validatorCompiler } from '../platform/htt
 import type { Appender } from './appender.ts'
 import { PAGEVIEWS, PAGEVIEWS_DECLARATION } from './declaration.ts'
 import { defineStream, type StreamDefinition } from './definition.ts'
-import { type Ingested, ingest } from './ingest.ts'
-import type { NewEvent } from './log.ts'
+import { type Ingested, sift } from './ingest.ts'
 import type { EventTally } from './metrics.ts'
 import { parseNdjson } from './ndjson.ts'
 import { requireStream, StreamParams, type Streams } from './streams.ts'
@@ -72,10 +71,10 @@ export function registerPageviewRoutes(app: App, parts: InRoutes): void {
     },
     async (request, reply) => {
       const { clientKrn } = access.callerOf(request)
-      const definition = await requireStream(streams, clientKrn, PAGEVIEWS)
-      const ingested = await take(parts, request, clientKrn, definition, [request.body])
+      const ingested = await take(parts, request, clientKrn, streams.pageviews, [request.body])
       if (ingested.accepted === 0) throw invalidRequest(ingested.refused[0]!.errors)
-      return reply.code(202).send(ingested)
+      reply.code(202)
+      return ingested
     },
   )
 
@@ -95,8 +94,7 @@ export function registerPageviewRoutes(app: App, parts: InRoutes): void {
     },
     async (request, reply) => {
       const { clientKrn } = access.callerOf(request)
-      const definition = await requireStream(streams, clientKrn, PAGEVIEWS)
-      return reply.code(202).send(await takeBatch(parts, request, clientKrn, definition))
+      return reply.code(202).send(await takeBatch(parts, request, clientKrn, streams.pageviews))
     },
   )
 }
@@ -178,22 +176,32 @@ async function take(
   items: readonly unknown[],
 ): Promise<Ingested> {
   const key = idempotencyKeyOf(request)
-  async function append(events: readonly NewEvent[]) {
+  const { events, refused } = sift(definition, clientKrn, items, key)
+  let duplicates = 0
+  if (events.length > 0) {
     // Not before there is something to append: a key whose request was at fault may be used for the corrected one.
-    if (key !== undefined) await requireSame(key)
-    return appender.submit(events)
+    if (key !== undefined) await requireSame(bindKey, clientKrn, definition.name, key, items)
+    for (const place of await appender.submit(events)) if (place === 'duplicate') duplicates++
   }
-  async function requireSame(key: string) {
-    // What could not be read is an error, of which JSON shows nothing: its message tells it apart.
-    const content = items.map((item) => (item instanceof PebblesError ? item.message : item))
-    const bound = {
-      id: digest('events', clientKrn, definition.name, key),
-      fingerprint: digest(JSON.stringify(content)),
-    }
-    if (await bindKey(bound)) return
-    throw new PebblesError('idempotency_mismatch', 'This Idempotency-Key was sent before with other events.')
-  }
-  const ingested = await ingest(append, definition, clientKrn, items, key)
+  const ingested = { accepted: events.length, duplicates, refused }
   tally(definition.name, ingested)
   return ingested
+}
+
+/** @throws PebblesError `idempotency_mismatch` when the key was sent before with other events */
+async function requireSame(
+  bindKey: InRoutes['bindKey'],
+  clientKrn: string,
+  stream: string,
+  key: string,
+  items: readonly unknown[],
+): Promise<void> {
+  // What could not be read is an error, of which JSON shows nothing: its message tells it apart.
+  const content = items.map((item) => (item instanceof PebblesError ? item.message : item))
+  const bound = {
+    id: digest('events', clientKrn, stream, key),
+    fingerprint: digest(JSON.stringify(content)),
+  }
+  if (await bindKey(bound)) return
+  throw new PebblesError('idempotency_mismatch', 'This Idempotency-Key was sent before with other events.')
 }

@@ -73,7 +73,7 @@ export function createStreams(pool: Pool, pageviewsGraceMs: number): Streams {
     return stored
   }
 
-  return { find, define, put }
+  return { pageviews, find, define, put }
 }
 
 const fixed = () =>

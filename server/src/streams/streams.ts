@@ -12,6 +12,8 @@ export interface StoredStream {
 
 /** The streams of all clients: the built-in one, and those that were declared. */
 export interface Streams {
+  /** The built-in one, which every client has. */
+  readonly pageviews: StreamDefinition
   /** @returns `undefined` when the client has no such stream */
   find(clientKrn: string, name: string): Promise<StoredStream | undefined>
   /** As {@link find}, ready for use, and up to five seconds old. */
