@@ -57,7 +57,7 @@ describe('windows', () => {
           const { body } = await get(`/api/streams/${stream}/balance?recount=true`)
           assert.deepEqual(body.differences, [])
           if (body.received > 0 && body.open === 0 && body.inFlight === 0) return body
-          assert.ok(look < 300, JSON.stringify(body))
+          assert.ok(look < 1_200, JSON.stringify(body))
           await sleep(50)
         }
       },
