@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
-import { commitProgress, type Progress, scopeIdOf } from '../../src/streams/aggregates-postgres.ts'
+import { commitProgress, type Progress, scopeIdOf } from '../../src/streams/windows/aggregates-postgres.ts'
 import {
   afterEntry,
   type ClosingCursor,
   type ClosingEntry,
   readClosings,
-} from '../../src/streams/closings-postgres.ts'
+} from '../../src/streams/windows/closings-postgres.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 import { atEnd } from '../helpers/scope.ts'
 
