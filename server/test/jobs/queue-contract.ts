@@ -185,12 +185,12 @@ export function describeQueue(
     test('F7 N2 a worker that is killed is replaced within ten seconds', async (t) => {
       const { bench, server } = await open(t)
       const worker = await spawnWorker(t, bench, server, { HOLD: 'true' })
+      using halts = watchForHalts()
       const id = await bench.newJob()
       await until('the worker has begun', () => worker.lines.length === 1)
       const { handle, handled } = createFinisher(bench.pool)
       await consume(t, bench.queue, handle)
       // Longer than the lease: while the worker lives, nobody else gets its job.
-      using halts = watchForHalts()
       await delay(LEASE_MS + 1_000)
       if (halts.longestMs() < LEASE_MS - RENEW_MS) assert.deepEqual(handled, [])
       await worker.end('SIGKILL')
