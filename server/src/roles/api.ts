@@ -32,7 +32,7 @@ import { registerClientBalance, registerOwnBalance } from '../streams/balance-ro
 import { readClosed, readHeads } from '../streams/closings-postgres.ts'
 import { registerDeclarationRoutes } from '../streams/declaration-routes.ts'
 import { registerEventRoutes, registerPageviewRoutes } from '../streams/in-routes.ts'
-import { registerLateQueries } from '../streams/late-routes.ts'
+import { registerLateEvents, registerLatePageviews } from '../streams/late-routes.ts'
 import { createWindowHub } from '../streams/live-windows.ts'
 import { createEventTally, measureAppender } from '../streams/metrics.ts'
 import {
@@ -158,13 +158,14 @@ export async function startApi(
     })
     registerDeclarationRoutes(scope as unknown as App, { auth, streams: base.streams })
     registerStreamQueries(scope as unknown as App, streamParts)
+    registerLateEvents(scope as unknown as App, streamParts)
     registerClientBalance(scope as unknown as App, streamParts)
     registerEventRoutes(scope as unknown as App, streamParts)
   })
   await app.register(async (scope) => registerPageviewRoutes(scope as unknown as App, streamParts))
   registerPageviewQueries(app, streamParts)
   registerOwnBalance(app, streamParts)
-  registerLateQueries(app, streamParts)
+  registerLatePageviews(app, streamParts)
   registerWindowStream(app, { ...streamParts, windows, limit: createStreamLimit(streams) })
   registerDatasetRoutes(app, { access, pool: database.pool })
   await app.register(async (scope) => {

@@ -6,7 +6,7 @@ import { readAggregatesFrom, readLateFrom, readRawFrom } from '../streams/archiv
 import { type Archiver, startArchiver } from '../streams/archiver.ts'
 import { ARCHIVE_GROUPS } from '../streams/archives-postgres.ts'
 import { measureAggregator } from '../streams/metrics.ts'
-import type { PartHealth } from '../streams/part-health.ts'
+import { healthWith, type PartHealth } from '../streams/part-health.ts'
 import type { Publisher } from '../streams/publisher.ts'
 import { measurePublisher, tallyPublished } from '../streams/publisher-metrics.ts'
 import type { Base } from './base.ts'
@@ -59,7 +59,13 @@ export async function startStreams(config: Config, base: Base, log: Log): Promis
   }
 
   const owned = opened.move()
-  const parts = { aggregator, ...(archiver && { archiver }), ...(publisher && { publisher }) }
+  const running = { aggregator, ...(archiver && { archiver }), ...(publisher && { publisher }) }
+  const parts = Object.fromEntries(
+    Object.entries(running).map(([name, part]) => [
+      name,
+      { health: () => healthWith(base.eventLog.health?.(), part.health()) },
+    ]),
+  )
   return { parts, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
