@@ -283,7 +283,7 @@ describe('windows', () => {
     assert.equal((await get(`${path}/nothing/late`)).status, 404)
   })
 
-  test('S9 S10 the longest keys are listed page by page as any others', async () => {
+  test('S9 S10 the longest keys are listed page by page and asked for as any others', async () => {
     const { put, get, send, settled, path } = await client('krn:long-keys')
     const field = (name: string) => ({ name, type: 'string', maxLength: 128 })
     const fields = [field('a'), field('b'), field('c'), { name: 'at', type: 'integer' }]
@@ -304,6 +304,10 @@ describe('windows', () => {
       next = /<([^>]+)>; rel="next"/.exec(headers.get('link') ?? '')?.[1]
     }
     assert.equal(seen.length, things.length)
+    for (const { a, b, c } of things) {
+      const key = encodeURIComponent(JSON.stringify([a, b, c]))
+      assert.equal((await get(`${path}/things/aggregates?${RANGE}&key=${key}`)).body.length, 1)
+    }
   })
 
   for (const [what, change, field] of [
