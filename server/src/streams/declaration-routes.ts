@@ -3,7 +3,7 @@ import type { App } from '../platform/http/app.ts'
 import { type AuthHooks, callerOf, sameClient } from '../platform/http/auth.ts'
 import { problems } from '../platform/http/problem.ts'
 import { invalidRequest, validatorCompiler } from '../platform/http/validation.ts'
-import { ClientParams } from '../progress/schema.ts'
+import { ClientParams } from '../progress/http/schema.ts'
 import {
   checkStreamDeclaration,
   MAX_DECLARATION_BYTES,

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { PebblesError } from '../platform/errors.ts'
-import { ClientParams } from '../progress/schema.ts'
+import { ClientParams } from '../progress/http/schema.ts'
 import type { StreamDeclaration } from './declaration.ts'
 import type { StreamDefinition } from './definition.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
-import { commitProgress, type Progress, scopeIdOf } from '../../src/streams/aggregates-postgres.ts'
+import { commitProgress, type Progress, scopeIdOf } from '../../src/streams/windows/aggregates-postgres.ts'
 import {
   afterEntry,
   type ClosingCursor,
@@ -9,7 +9,7 @@ import {
   readClosed,
   readClosings,
   readHeads,
-} from '../../src/streams/closings-postgres.ts'
+} from '../../src/streams/windows/closings-postgres.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 import { atEnd } from '../helpers/scope.ts'
 

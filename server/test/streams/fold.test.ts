@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import type { Checkpoint, Progress } from '../../src/streams/aggregates-postgres.ts'
 import type { StreamDeclaration } from '../../src/streams/declaration.ts'
 import { defineStream } from '../../src/streams/definition.ts'
-import { createScope, mergeTotals, shownValues, type Totals, take } from '../../src/streams/fold.ts'
-import { createPartitionReader, type LatePolicy } from '../../src/streams/partition-reader.ts'
-import { decodeSketch, encodeSketch } from '../../src/streams/sketch.ts'
+import type { Checkpoint, Progress } from '../../src/streams/windows/aggregates-postgres.ts'
+import { createScope, mergeTotals, shownValues, type Totals, take } from '../../src/streams/windows/fold.ts'
+import { createPartitionReader, type LatePolicy } from '../../src/streams/windows/partition-reader.ts'
+import { decodeSketch, encodeSketch } from '../../src/streams/windows/sketch.ts'
 
 /** A stream with every measure, so that each is folded. */
 const DECLARATION: StreamDeclaration = {

@@ -7,9 +7,9 @@ import {
   loadCheckpoint,
   type Progress,
   scopeIdOf,
-} from '../../src/streams/aggregates-postgres.ts'
-import { addEvent, type FoldRule, type Totals } from '../../src/streams/fold.ts'
-import { hashOf } from '../../src/streams/sketch.ts'
+} from '../../src/streams/windows/aggregates-postgres.ts'
+import { addEvent, type FoldRule, type Totals } from '../../src/streams/windows/fold.ts'
+import { hashOf } from '../../src/streams/windows/sketch.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import { atEnd } from '../helpers/scope.ts'
 import { createTestDir, spawnServer, startServer, type TestServer } from '../helpers/server.ts'

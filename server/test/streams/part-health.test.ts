@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pino } from 'pino'
-import { healthWith, watchPart } from '../../src/streams/part-health.ts'
+import { healthWith, watchPart } from '../../src/streams/shares/part-health.ts'
 
 const fault = (code: string) => Object.assign(new Error(`${code} 10.0.0.1`), { code })
 
