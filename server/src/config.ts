@@ -211,7 +211,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     if (values[field] !== undefined) needs(field, 'S3_BUCKET')
   }
   const dataDir = resolve(PEBBLES_DATA)
-  // Making a folder there never ends in Node: it is refused as if the one above were missing.
+  // Node tries to make folders there without end.
   if (/^\/proc(\/|$)/.test(dataDir)) faults.push({ field: 'PEBBLES_DATA', message: 'must not lie in /proc' })
   const roles = new Set<Role>()
   for (const role of PEBBLES_ROLES.split(',').map((part) => part.trim())) {
