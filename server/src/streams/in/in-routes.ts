@@ -1,10 +1,10 @@
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import type { JobAccess } from '../../jobs/caller.ts'
+import type { Caller, JobAccess } from '../../jobs/caller.ts'
 import { digest } from '../../platform/digest.ts'
 import { PebblesError } from '../../platform/errors.ts'
 import type { App } from '../../platform/http/app.ts'
-import { type AuthHooks, sameClient } from '../../platform/http/auth.ts'
+import { type AuthHooks, callerOf, sameClient } from '../../platform/http/auth.ts'
 import { idempotencyKeyOf } from '../../platform/http/idempotency.ts'
 import { MAX_FAULTS } from '../../platform/http/json.ts'
 import { problems } from '../../platform/http/problem.ts'
@@ -71,9 +71,9 @@ export function registerPageviewRoutes(app: App, parts: InRoutes): void {
       validatorCompiler: anyBody,
     },
     async (request, reply) => {
-      const { clientKrn } = access.callerOf(request)
-      const definition = await requireStream(streams, clientKrn, PAGEVIEWS)
-      const ingested = await take(parts, request, clientKrn, definition, [request.body])
+      const caller = access.callerOf(request)
+      const definition = await requireStream(streams, caller.clientKrn, PAGEVIEWS)
+      const ingested = await take(parts, request, caller, definition, [request.body])
       if (ingested.accepted === 0) throw invalidRequest(ingested.refused[0]!.errors)
       return reply.code(202).send(ingested)
     },
@@ -94,9 +94,9 @@ export function registerPageviewRoutes(app: App, parts: InRoutes): void {
       validatorCompiler: anyBody,
     },
     async (request, reply) => {
-      const { clientKrn } = access.callerOf(request)
-      const definition = await requireStream(streams, clientKrn, PAGEVIEWS)
-      return reply.code(202).send(await takeBatch(parts, request, clientKrn, definition))
+      const caller = access.callerOf(request)
+      const definition = await requireStream(streams, caller.clientKrn, PAGEVIEWS)
+      return reply.code(202).send(await takeBatch(parts, request, caller, definition))
     },
   )
 }
@@ -128,7 +128,8 @@ export function registerEventRoutes(app: App, parts: InRoutes): void {
     async (request, reply) => {
       const { clientKrn, stream } = request.params
       const definition = await requireStream(parts.streams, clientKrn, stream)
-      return reply.code(202).send(await takeBatch(parts, request, clientKrn, definition))
+      const { email } = callerOf(request)
+      return reply.code(202).send(await takeBatch(parts, request, { clientKrn, email }, definition))
     },
   )
 }
@@ -150,12 +151,12 @@ const anyBody: typeof validatorCompiler = (route) =>
 async function takeBatch(
   parts: InRoutes,
   request: FastifyRequest,
-  clientKrn: string,
+  caller: Caller,
   definition: StreamDefinition,
 ): Promise<Ingested> {
   const faults = checkItems(request.body)
   if (faults.length > 0) throw invalidRequest(faults)
-  const ingested = await take(parts, request, clientKrn, definition, request.body as unknown[])
+  const ingested = await take(parts, request, caller, definition, request.body as unknown[])
   if (ingested.accepted === 0) throw invalidRequest(allFaults(ingested))
   return ingested
 }
@@ -173,11 +174,13 @@ function allFaults({ refused }: Ingested) {
 async function take(
   { appender, bindKey, tally }: InRoutes,
   request: FastifyRequest,
-  clientKrn: string,
+  { clientKrn, email }: Caller,
   definition: StreamDefinition,
   items: readonly unknown[],
 ): Promise<Ingested> {
-  const key = idempotencyKeyOf(request)
+  const sent = idempotencyKeyOf(request)
+  // As everywhere a key is its caller's: under the same one somebody else sends another request.
+  const key = sent === undefined ? undefined : digest(email, sent)
   async function append(events: readonly NewEvent[]) {
     // Not before there is something to append: a key whose request was at fault may be used for the corrected one.
     if (key !== undefined) await requireSame(key)

@@ -26,7 +26,7 @@ const MAX_ITEM_FAULTS = 10
  *
  * @param append is called when there are valid ones
  * @param items values as they were sent; an error stands for what could not be read
- * @param key of the request: with the place of an event it is the id of one that has none of its own
+ * @param key of the request, its caller's: with the place of an event it is the id of one that has none of its own
  * @throws PebblesError `overloaded`, `unavailable`: nothing, or all of it, may have been appended
  */
 export async function ingest(
