@@ -1,4 +1,4 @@
-import { partitionOf } from '../server/src/streams/log.ts'
+import { partitionOf } from '../server/src/streams/log/log.ts'
 import { nameOf } from './aggregates-topic.ts'
 import { endTimestamp, type Pageview, pageviewAt } from './pageviews.ts'
 

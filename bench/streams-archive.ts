@@ -23,8 +23,8 @@ import { programsDir } from '../scripts/services/service.ts'
 import { createLog } from '../server/src/platform/log.ts'
 import { openDatabase } from '../server/src/platform/postgres/database.ts'
 import { migrate } from '../server/src/platform/postgres/migrations.ts'
-import { openKafkaLog } from '../server/src/streams/log-kafka.ts'
-import { openPostgresLog } from '../server/src/streams/log-postgres.ts'
+import { openKafkaLog } from '../server/src/streams/log/log-kafka.ts'
+import { openPostgresLog } from '../server/src/streams/log/log-postgres.ts'
 import { median, openBench } from './bench.ts'
 
 const run = promisify(execFile)

@@ -15,11 +15,11 @@ import { Registry } from 'prom-client'
 import { createLog } from '../../server/src/platform/log.ts'
 import { openObjectFolder } from '../../server/src/platform/objects/folder.ts'
 import { openDatabase } from '../../server/src/platform/postgres/database.ts'
-import type { ArchiveFormat } from '../../server/src/streams/archive-file.ts'
-import { readRawFrom } from '../../server/src/streams/archive-sources.ts'
-import { startArchiver } from '../../server/src/streams/archiver.ts'
-import type { EventLog } from '../../server/src/streams/log.ts'
-import { openPostgresLog } from '../../server/src/streams/log-postgres.ts'
+import type { ArchiveFormat } from '../../server/src/streams/archive/archive-file.ts'
+import { readRawFrom } from '../../server/src/streams/archive/archive-sources.ts'
+import { startArchiver } from '../../server/src/streams/archive/archiver.ts'
+import type { EventLog } from '../../server/src/streams/log/log.ts'
+import { openPostgresLog } from '../../server/src/streams/log/log-postgres.ts'
 import { createStreams } from '../../server/src/streams/streams-postgres.ts'
 
 const MiB = 1024 * 1024
@@ -45,7 +45,7 @@ console.log(JSON.stringify({ ms, cpuMs: (user + system) / 1_000, peakMiB }))
 process.exit(0)
 
 async function openTopic(servers: string): Promise<EventLog> {
-  const { openKafkaLog } = await import('../../server/src/streams/log-kafka.ts')
+  const { openKafkaLog } = await import('../../server/src/streams/log/log-kafka.ts')
   const connection = { bootstrapBrokers: [servers] }
   const pool = database.streams
   return openKafkaLog({ connection, topic, partitions: 1, retentionDays: 7, pool, log: logger })

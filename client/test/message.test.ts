@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readMessage } from '../../server/src/progress/message.ts'
+import { readMessage } from '../../server/src/progress/consumers/message.ts'
 import { progressMessage } from '../src/message.ts'
 
 const about = { clientKrn: 'krn:acme', email: 'worker@example.com', filename: 'orders.csv' }

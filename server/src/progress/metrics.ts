@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import type { ConsumerReports, MessageResult, Tally } from './consumer.ts'
+import type { ConsumerReports, MessageResult, Tally } from './consumers/consumer.ts'
 import type { Ledger } from './ledger.ts'
 import { resultOf } from './outcome.ts'
 import type { Update } from './record.ts'

@@ -24,22 +24,22 @@ import { createSigningKeys } from '../platform/postgres/signing-keys.ts'
 import { openDevIssuer } from '../platform/tokens/dev-issuer.ts'
 import { devTokens, googleTokens, oidcTokens } from '../platform/tokens/token-sources.ts'
 import type { TokenVerifier } from '../platform/tokens/token-verifier.ts'
-import { createLiveHub } from '../progress/live.ts'
-import { showTotals } from '../progress/read-model.ts'
-import { registerProgressRoutes } from '../progress/routes.ts'
-import { createAppender } from '../streams/appender.ts'
-import { registerClientBalance, registerOwnBalance } from '../streams/balance-routes.ts'
-import { readClosed, readHeads } from '../streams/closings-postgres.ts'
+import { showTotals } from '../progress/http/read-model.ts'
+import { registerProgressRoutes } from '../progress/http/routes.ts'
+import { createLiveHub } from '../progress/live/live.ts'
+import { registerClientBalance, registerOwnBalance } from '../streams/balance/balance-routes.ts'
 import { registerDeclarationRoutes } from '../streams/declaration-routes.ts'
-import { registerEventRoutes, registerPageviewRoutes } from '../streams/in-routes.ts'
-import { registerLateQueries } from '../streams/late-routes.ts'
-import { createWindowHub } from '../streams/live-windows.ts'
+import { createAppender } from '../streams/in/appender.ts'
+import { registerEventRoutes, registerPageviewRoutes } from '../streams/in/in-routes.ts'
 import { createEventTally, measureAppender } from '../streams/metrics.ts'
+import { registerLateEvents, registerLatePageviews } from '../streams/query/late-routes.ts'
+import { createWindowHub } from '../streams/query/live-windows.ts'
 import {
   registerPageviewQueries,
   registerStreamQueries,
   registerWindowStream,
-} from '../streams/query-routes.ts'
+} from '../streams/query/query-routes.ts'
+import { readClosed, readHeads } from '../streams/windows/closings-postgres.ts'
 import { type Base, JOBS_CHANNEL, PROGRESS_CHANNEL } from './base.ts'
 import type { Component } from './components.ts'
 import { type Listening, registerOperationsRoutes } from './operations.ts'
@@ -158,13 +158,14 @@ export async function startApi(
     })
     registerDeclarationRoutes(scope as unknown as App, { auth, streams: base.streams })
     registerStreamQueries(scope as unknown as App, streamParts)
+    registerLateEvents(scope as unknown as App, streamParts)
     registerClientBalance(scope as unknown as App, streamParts)
     registerEventRoutes(scope as unknown as App, streamParts)
   })
   await app.register(async (scope) => registerPageviewRoutes(scope as unknown as App, streamParts))
   registerPageviewQueries(app, streamParts)
   registerOwnBalance(app, streamParts)
-  registerLateQueries(app, streamParts)
+  registerLatePageviews(app, streamParts)
   registerWindowStream(app, { ...streamParts, windows, limit: createStreamLimit(streams) })
   registerDatasetRoutes(app, { access, pool: database.pool })
   await app.register(async (scope) => {

@@ -15,23 +15,23 @@ import { startEmbeddedPostgres } from '../platform/postgres/embedded.ts'
 import { migrate } from '../platform/postgres/migrations.ts'
 import { createNotifier, type Notifier } from '../platform/postgres/notifications.ts'
 import { createMetrics, type Metrics } from '../platform/telemetry/metrics.ts'
-import { changedRecords } from '../progress/announcement.ts'
-import type { Tally } from '../progress/consumer.ts'
-import { dropOldIdPartitions, ensureIdPartitions } from '../progress/ids-postgres.ts'
+import type { Tally } from '../progress/consumers/consumer.ts'
 import { createLedger, type Ledger } from '../progress/ledger.ts'
+import { changedRecords } from '../progress/live/announcement.ts'
 import { createTally, measureLedger, measureStore, tallyRequests } from '../progress/metrics.ts'
-import { settleWhereRecordsAre } from '../progress/outbox-postgres.ts'
+import type { MongoStore } from '../progress/mongo/store-mongo.ts'
+import { dropOldIdPartitions, ensureIdPartitions } from '../progress/postgres/ids-postgres.ts'
+import { settleWhereRecordsAre } from '../progress/postgres/outbox-postgres.ts'
+import { createPostgresStore } from '../progress/postgres/store-postgres.ts'
 import type { Update } from '../progress/record.ts'
 import { type Outcome, PartlyApplied, type RecordStore } from '../progress/store.ts'
-import type { MongoStore } from '../progress/store-mongo.ts'
-import { createPostgresStore } from '../progress/store-postgres.ts'
-import { GROUP as AGGREGATOR } from '../streams/aggregates-postgres.ts'
-import { ARCHIVE_GROUPS } from '../streams/archives-postgres.ts'
-import type { EventLog } from '../streams/log.ts'
-import { openPostgresLog } from '../streams/log-postgres.ts'
+import { ARCHIVE_GROUPS } from '../streams/archive/archives-postgres.ts'
+import type { EventLog } from '../streams/log/log.ts'
+import { openPostgresLog } from '../streams/log/log-postgres.ts'
 import { measureLag, measureLog } from '../streams/metrics.ts'
 import type { Streams } from '../streams/streams.ts'
 import { createStreams } from '../streams/streams-postgres.ts'
+import { GROUP as AGGREGATOR } from '../streams/windows/aggregates-postgres.ts'
 
 /** NOTIFY channel on which the ids of changed records are announced. */
 export const PROGRESS_CHANNEL = 'pebbles_progress'
@@ -157,7 +157,7 @@ async function openEventLog(config: Config, { streams: pool }: Database, log: Lo
   const { STREAM_LOG, STREAM_PARTITIONS: partitions, STREAM_TOPIC: topic } = config
   if (STREAM_LOG === 'postgres') return openPostgresLog(pool, partitions)
   // Loaded only where it is used, as it takes a while.
-  const { openKafkaLog } = await import('../streams/log-kafka.ts')
+  const { openKafkaLog } = await import('../streams/log/log-kafka.ts')
   const connection = await readKafkaConnection(config)
   const retentionDays = config.STREAM_RETENTION_DAYS
   return openKafkaLog({ connection, topic, partitions, retentionDays, pool, log })
@@ -172,7 +172,7 @@ async function openStore(
   if (url === undefined) return { store: createPostgresStore(database), mongo: undefined }
   // Loaded only where it is used.
   const { openMongo } = await import('../platform/mongo/connection.ts')
-  const { openMongoStore } = await import('../progress/store-mongo.ts')
+  const { openMongoStore } = await import('../progress/mongo/store-mongo.ts')
   const mongo = opened.use(openMongo({ url, maxConnections }))
   const store = await openMongoStore(mongo).catch((error: unknown) => {
     if (!(error instanceof PebblesError)) throw error

@@ -2,9 +2,9 @@ import type { Log } from '../platform/log.ts'
 import type { Database } from '../platform/postgres/database.ts'
 import { publicMessage } from '../platform/public-message.ts'
 import { createSharedReading } from '../platform/telemetry/shared-reading.ts'
-import type { ConsumerReports } from '../progress/consumer.ts'
-import type { LogHealth } from '../streams/log.ts'
-import type { PartHealth } from '../streams/part-health.ts'
+import type { ConsumerReports } from '../progress/consumers/consumer.ts'
+import type { LogHealth } from '../streams/log/log.ts'
+import type { PartHealth } from '../streams/shares/part-health.ts'
 import type { Base } from './base.ts'
 
 const TIMEOUT_MS = 2_000

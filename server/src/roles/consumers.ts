@@ -1,9 +1,9 @@
 import type { Config } from '../config.ts'
 import { readKafkaConnection } from '../platform/kafka/connection.ts'
 import type { Log } from '../platform/log.ts'
-import { changedRecords } from '../progress/announcement.ts'
-import type { Consumer, Tally } from '../progress/consumer.ts'
-import { KEPT_MESSAGE_DAYS } from '../progress/ids-postgres.ts'
+import type { Consumer, Tally } from '../progress/consumers/consumer.ts'
+import { changedRecords } from '../progress/live/announcement.ts'
+import { KEPT_MESSAGE_DAYS } from '../progress/postgres/ids-postgres.ts'
 import type { Base } from './base.ts'
 
 export interface Consumers extends AsyncDisposable {
@@ -23,7 +23,7 @@ export async function startConsumers(config: Config, base: Base, log: Log, tally
 
 async function startKafka(config: Config, base: Base, log: Log, tally: Tally): Promise<Consumer> {
   // Loaded only where it is used, as it takes a while.
-  const { createKafkaConsumer } = await import('../progress/from-kafka.ts')
+  const { createKafkaConsumer } = await import('../progress/consumers/from-kafka.ts')
   return createKafkaConsumer({
     connection: await readKafkaConnection(config),
     topic: config.KAFKA_TOPIC_NAME,
@@ -49,7 +49,7 @@ async function startSqs(
     import('../platform/sqs/client.ts'),
     import('../platform/sqs/dead-letter.ts'),
     import('../platform/sqs/queue.ts'),
-    import('../progress/from-sqs.ts'),
+    import('../progress/consumers/from-sqs.ts'),
   ])
   const endpoint = SQS_ENDPOINT ?? new URL(SQS_QUEUE_URL).origin
   const client = openSqsClient({ region, endpoint, maxRequests: SQS_RECEIVERS + 32 })

@@ -7,7 +7,7 @@ import { jobAnnouncementOf } from '../jobs/live/announcement.ts'
 import { keepSwept } from '../jobs/upload/sweep.ts'
 import type { Log } from '../platform/log.ts'
 import { listenForChanges } from '../platform/postgres/notifications.ts'
-import { createPostgresStore } from '../progress/store-postgres.ts'
+import { createPostgresStore } from '../progress/postgres/store-postgres.ts'
 import { type Base, STOPS_CHANNEL } from './base.ts'
 
 /** The role that imports files: takes jobs from the queue, `IMPORT_CONCURRENCY` at a time, and removes left-over files. */

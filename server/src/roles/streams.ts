@@ -1,14 +1,14 @@
 import type { Config } from '../config.ts'
 import type { Log } from '../platform/log.ts'
-import { GROUP as AGGREGATOR } from '../streams/aggregates-postgres.ts'
-import { startAggregator } from '../streams/aggregator.ts'
-import { readAggregatesFrom, readLateFrom, readRawFrom } from '../streams/archive-sources.ts'
-import { type Archiver, startArchiver } from '../streams/archiver.ts'
-import { ARCHIVE_GROUPS } from '../streams/archives-postgres.ts'
+import { readAggregatesFrom, readLateFrom, readRawFrom } from '../streams/archive/archive-sources.ts'
+import { type Archiver, startArchiver } from '../streams/archive/archiver.ts'
+import { ARCHIVE_GROUPS } from '../streams/archive/archives-postgres.ts'
 import { measureAggregator } from '../streams/metrics.ts'
-import type { PartHealth } from '../streams/part-health.ts'
-import type { Publisher } from '../streams/publisher.ts'
-import { measurePublisher, tallyPublished } from '../streams/publisher-metrics.ts'
+import type { Publisher } from '../streams/publish/publisher.ts'
+import { measurePublisher, tallyPublished } from '../streams/publish/publisher-metrics.ts'
+import { healthWith, type PartHealth } from '../streams/shares/part-health.ts'
+import { GROUP as AGGREGATOR } from '../streams/windows/aggregates-postgres.ts'
+import { startAggregator } from '../streams/windows/aggregator.ts'
 import type { Base } from './base.ts'
 
 const HOUR_MS = 3_600_000
@@ -59,7 +59,13 @@ export async function startStreams(config: Config, base: Base, log: Log): Promis
   }
 
   const owned = opened.move()
-  const parts = { aggregator, ...(archiver && { archiver }), ...(publisher && { publisher }) }
+  const running = { aggregator, ...(archiver && { archiver }), ...(publisher && { publisher }) }
+  const parts = Object.fromEntries(
+    Object.entries(running).map(([name, part]) => [
+      name,
+      { health: () => healthWith(base.eventLog.health?.(), part.health()) },
+    ]),
+  )
   return { parts, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
@@ -96,7 +102,7 @@ async function openPublisher(config: Config, base: Base, logger: Log): Promise<P
   // Loaded only where it is used, as it takes a while.
   const [{ readKafkaConnection }, { startPublisher }] = await Promise.all([
     import('../platform/kafka/connection.ts'),
-    import('../streams/publisher.ts'),
+    import('../streams/publish/publisher.ts'),
   ])
   const { registry } = base.metrics
   const topics = { aggregates: config.STREAM_AGGREGATES_TOPIC, late: config.STREAM_LATE_TOPIC }

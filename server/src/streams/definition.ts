@@ -2,8 +2,8 @@ import Type, { type TSchema } from 'typebox'
 import type { FieldFault } from '../platform/errors.ts'
 import { compileCheck } from '../platform/http/validation.ts'
 import type { FieldDeclaration, MeasureDeclaration, StreamDeclaration } from './declaration.ts'
-import type { FoldRule, MeasureKind } from './fold.ts'
-import { hashOf } from './sketch.ts'
+import type { FoldRule, MeasureKind } from './windows/fold.ts'
+import { hashOf } from './windows/sketch.ts'
 
 /** An event as it was sent, of a stream whose rules it keeps. */
 export type StreamEvent = Readonly<Record<string, string | number | boolean>>

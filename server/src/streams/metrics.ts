@@ -1,12 +1,12 @@
 import type { Pool } from 'pg'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { createSharedReading } from '../platform/telemetry/shared-reading.ts'
-import type { AggregatorReport } from './aggregator-meter.ts'
-import type { Appender } from './appender.ts'
 import { PAGEVIEWS } from './declaration.ts'
-import type { Ingested } from './ingest.ts'
-import type { EventLog } from './log.ts'
-import { readPositions } from './positions-postgres.ts'
+import type { Appender } from './in/appender.ts'
+import type { Ingested } from './in/ingest.ts'
+import type { EventLog } from './log/log.ts'
+import { readPositions } from './log/positions-postgres.ts'
+import type { AggregatorReport } from './windows/aggregator-meter.ts'
 
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 /** How many streams clients declare is up to them, so all but the built-in one are counted as one. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { MongoClient } from 'mongodb'
 import { type MongoDatabase, openMongo } from '../../src/platform/mongo/connection.ts'
-import { type MongoStore, openMongoStore } from '../../src/progress/store-mongo.ts'
+import { type MongoStore, openMongoStore } from '../../src/progress/mongo/store-mongo.ts'
 import { atEnd, type Scope } from './scope.ts'
 import { sharedMongo } from './services.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
-import { createPostgresStore } from '../../src/progress/store-postgres.ts'
+import { createPostgresStore } from '../../src/progress/postgres/store-postgres.ts'
 import { atEnd, suiteScope } from '../helpers/scope.ts'
 import { type Answer, startServer, type TestServer, update } from '../helpers/server.ts'
 import { makeMessageId, makeUpdate } from './store-contract.ts'

@@ -3,15 +3,15 @@ import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PebblesError } from '../../src/platform/errors.ts'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
+import { createLedger } from '../../src/progress/ledger.ts'
 import {
   dropOldIdPartitions,
   ensureIdPartitions,
   KEPT_MESSAGE_DAYS,
-} from '../../src/progress/ids-postgres.ts'
-import { createLedger } from '../../src/progress/ledger.ts'
+} from '../../src/progress/postgres/ids-postgres.ts'
+import { createPostgresStore } from '../../src/progress/postgres/store-postgres.ts'
 import { recordIdOf } from '../../src/progress/record.ts'
 import type { Applied } from '../../src/progress/store.ts'
-import { createPostgresStore } from '../../src/progress/store-postgres.ts'
 import { startCommitProxy } from '../helpers/commit-proxy.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import { atEnd, type Scope, suiteScope } from '../helpers/scope.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createAppender } from '../../src/streams/appender.ts'
-import type { Appended } from '../../src/streams/log.ts'
+import { createAppender } from '../../src/streams/in/appender.ts'
+import type { Appended } from '../../src/streams/log/log.ts'
 
 test('S1 callers that come again when they are answered are written in batches of half of them', async () => {
   const batches: { events: number; done: () => void }[] = []

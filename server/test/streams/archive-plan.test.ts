@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { type ArchiveRow, columnsOf, fitColumns, toColumn } from '../../src/streams/archive-columns.ts'
+import {
+  type ArchiveRow,
+  columnsOf,
+  fitColumns,
+  toColumn,
+} from '../../src/streams/archive/archive-columns.ts'
 import {
   type ArchiveLimits,
   createGathering,
   type Gathering,
   type RowRun,
-} from '../../src/streams/archive-plan.ts'
+} from '../../src/streams/archive/archive-plan.ts'
 import { PAGEVIEWS_DECLARATION } from '../../src/streams/declaration.ts'
 
 const HOUR_MS = 3_600_000

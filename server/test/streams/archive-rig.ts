@@ -9,9 +9,9 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import type { Pool } from 'pg'
 import type { ObjectLocation } from '../../src/platform/objects/objects.ts'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
-import type { ArchiveFormat } from '../../src/streams/archive-file.ts'
-import type { NewEvent } from '../../src/streams/log.ts'
-import { openPostgresLog } from '../../src/streams/log-postgres.ts'
+import type { ArchiveFormat } from '../../src/streams/archive/archive-file.ts'
+import type { NewEvent } from '../../src/streams/log/log.ts'
+import { openPostgresLog } from '../../src/streams/log/log-postgres.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { createTestDir } from '../helpers/server.ts'
@@ -55,7 +55,7 @@ export async function openRig(scope: Scope, more: Partial<ArchiveProcess> = {}, 
   /** Waits until it is so. */
   async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
     for (let look = 0; !(await isSo()); look++) {
-      assert.ok(look < 2_000, `waited in vain for ${what}`)
+      assert.ok(look < 3_000, `waited in vain for ${what}`)
       await sleep(20)
     }
   }

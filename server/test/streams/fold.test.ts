@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import type { Checkpoint, Progress } from '../../src/streams/aggregates-postgres.ts'
 import type { StreamDeclaration } from '../../src/streams/declaration.ts'
 import { defineStream } from '../../src/streams/definition.ts'
-import { createScope, mergeTotals, shownValues, type Totals, take } from '../../src/streams/fold.ts'
-import { createPartitionReader, type LatePolicy } from '../../src/streams/partition-reader.ts'
-import { decodeSketch, encodeSketch } from '../../src/streams/sketch.ts'
+import type { Checkpoint, Progress } from '../../src/streams/windows/aggregates-postgres.ts'
+import { createScope, mergeTotals, shownValues, type Totals, take } from '../../src/streams/windows/fold.ts'
+import { createPartitionReader, type LatePolicy } from '../../src/streams/windows/partition-reader.ts'
+import { decodeSketch, encodeSketch } from '../../src/streams/windows/sketch.ts'
 
 /** A stream with every measure, so that each is folded. */
 const DECLARATION: StreamDeclaration = {
@@ -393,6 +393,24 @@ describe('fold', () => {
       ),
       { numRuns: 1_000 },
     )
+  })
+
+  test('S5 N1 of a stream that has nothing open a commit keeps the times alone: it is known anew, and what is closed stays closed', () => {
+    const log = [0, 700].map((at, offset): Logged => {
+      return { offset, client: 0, key: 'a', at, n: 1, appendedMs: 50_000 }
+    })
+    let looked = 0
+    const known = () => {
+      looked++
+      return { scopeId: 0, definition: DEFINITION }
+    }
+    const { checkpoint } = createStore()
+    const reader = createPartitionReader({ checkpoint, idleMs: 0, latePolicy: 'keep', known })
+    reader.take({ ...sliceOf(log, 0, 1), endedMs: 60_000 })
+    assert.deepEqual([reader.harvest(false).closings.length, looked], [1, 1])
+    reader.take(sliceOf(log, 1, 1))
+    const { late, scopes } = reader.harvest(false)
+    assert.deepEqual([late.length, scopes[0]?.closedMs, looked], [1, 1_000, 2])
   })
 
   test('S5 an event from the future moves stream time to the instant of its arrival, so those after it still count', () => {

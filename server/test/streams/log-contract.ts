@@ -9,7 +9,7 @@ import {
   type NewEvent,
   partitionOf,
   type Run,
-} from '../../src/streams/log.ts'
+} from '../../src/streams/log/log.ts'
 
 const CLIENT = 'krn:contract'
 const NO_WAIT = { maxBytes: 1024 * 1024, waitMs: 0, signal: new AbortController().signal }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import pino from 'pino'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
-import type { EventLog } from '../../src/streams/log.ts'
-import { openKafkaLog } from '../../src/streams/log-kafka.ts'
+import type { EventLog } from '../../src/streams/log/log.ts'
+import { openKafkaLog } from '../../src/streams/log/log-kafka.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 
 export interface Where {

@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import { digest } from '../../src/platform/digest.ts'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
-import { createAppender } from '../../src/streams/appender.ts'
-import { dropOldLogDays, ensureLogDays } from '../../src/streams/log-days-postgres.ts'
-import { openPostgresLog } from '../../src/streams/log-postgres.ts'
+import { createAppender } from '../../src/streams/in/appender.ts'
+import { dropOldLogDays, ensureLogDays } from '../../src/streams/log/log-days-postgres.ts'
+import { openPostgresLog } from '../../src/streams/log/log-postgres.ts'
 import { startCommitProxy } from '../helpers/commit-proxy.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import { atEnd, type Scope, suiteScope } from '../helpers/scope.ts'
@@ -50,8 +50,7 @@ for (const [what, deliverAfterMs] of [
       proxy.loseNextCommit({ deliverAfterMs })
       const places = await log.append(events)
       assert.equal(proxy.lost, 1)
-      // The statement that came late is done.
-      if (deliverAfterMs === 300) await delay(400)
+      await proxy.settled()
       const found = []
       for (let partition = 0; partition < log.partitions; partition++)
         found.push(...(await readAll(behind, partition)).map(({ offset }) => `${partition}/${offset}`))

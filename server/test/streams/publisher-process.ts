@@ -2,9 +2,9 @@
 import pino from 'pino'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
 import { createLanes } from '../../src/platform/wait.ts'
-import { watchPublicationNews } from '../../src/streams/publication-news.ts'
-import { type Place, readPublicationHeads } from '../../src/streams/publications-postgres.ts'
-import { publishPartition } from '../../src/streams/publish-partition.ts'
+import { watchPublicationNews } from '../../src/streams/publish/publication-news.ts'
+import { type Place, readPublicationHeads } from '../../src/streams/publish/publications-postgres.ts'
+import { publishPartition } from '../../src/streams/publish/publish-partition.ts'
 
 const { url, partitions, ...given } = JSON.parse(process.argv[2]!)
 const { streams: pool } = openDatabase({

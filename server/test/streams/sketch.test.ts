@@ -11,7 +11,7 @@ import {
   mergeSketch,
   type Sketch,
   STANDARD_ERROR,
-} from '../../src/streams/sketch.ts'
+} from '../../src/streams/windows/sketch.ts'
 
 function sketchOf(values: Iterable<string | number | boolean>): Sketch {
   const sketch = createSketch()

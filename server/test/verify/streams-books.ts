@@ -1,9 +1,9 @@
 /** What has to be true after a storm: a plain count of the log, held against everything that was made of it. */
 import assert from 'node:assert/strict'
 import type { Pool } from 'pg'
-import type { EventLog } from '../../src/streams/log.ts'
-import { showStart } from '../../src/streams/query.ts'
-import { addHash, createSketch, estimate, hashOf } from '../../src/streams/sketch.ts'
+import type { EventLog } from '../../src/streams/log/log.ts'
+import { showStart } from '../../src/streams/query/query.ts'
+import { addHash, createSketch, estimate, hashOf } from '../../src/streams/windows/sketch.ts'
 import { GRACE_S, type Pageview, type Plan, type Request, VISITS, WINDOW_S } from './streams-plan.ts'
 
 /** An event as it lies in the log. */

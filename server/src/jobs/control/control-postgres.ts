@@ -8,8 +8,8 @@ import {
   isTransient,
   sqlState,
 } from '../../platform/postgres/database.ts'
+import { lockRecords } from '../../progress/postgres/sql-read.ts'
 import { recordIdOf } from '../../progress/record.ts'
-import { lockRecords } from '../../progress/sql-read.ts'
 import { type Job, type JobEvent, type JobStatus, statusAfter, statusesBefore, TRANSITIONS } from '../job.ts'
 import { reportToLedger } from '../ledger/ledger-report.ts'
 import type { JobQueue } from '../queue/queue.ts'

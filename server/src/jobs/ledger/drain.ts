@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { inTransaction } from '../../platform/postgres/database.ts'
-import { announcementOf } from '../../progress/announcement.ts'
+import { announcementOf } from '../../progress/live/announcement.ts'
 import type { Issue } from '../../progress/record.ts'
 import type { LoggedUpdate, Outcome, ProgressEvent, RecordStore } from '../../progress/store.ts'
 import { giveUpRecord, listOpen, markSent, type OpenRecord } from './outbox-postgres.ts'

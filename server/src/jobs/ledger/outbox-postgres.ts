@@ -1,5 +1,5 @@
 import type { ClientBase, Pool } from 'pg'
-import { lockRecords } from '../../progress/sql-read.ts'
+import { lockRecords } from '../../progress/postgres/sql-read.ts'
 import { toJob } from '../sql-jobs.ts'
 import { reportToLedger } from './ledger-report.ts'
 

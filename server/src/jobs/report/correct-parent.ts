@@ -1,8 +1,8 @@
 import type { ClientBase } from 'pg'
 import { numberArray } from '../../platform/postgres/arrays.ts'
-import { correctWithin } from '../../progress/correct-postgres.ts'
+import { correctWithin } from '../../progress/postgres/correct-postgres.ts'
+import { lockRecords } from '../../progress/postgres/sql-read.ts'
 import { recordIdOf } from '../../progress/record.ts'
-import { lockRecords } from '../../progress/sql-read.ts'
 import type { Job } from '../job.ts'
 
 /** A row that was imported, and the one of the parent job's refused rows that it names. */
