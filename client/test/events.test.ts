@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { suiteScope } from '../../server/test/helpers/scope.ts'
 import { startServer, type TestServer } from '../../server/test/helpers/server.ts'
+import { until } from '../../server/test/helpers/until.ts'
 import {
   type PageviewsEvent,
   PebblesApiError,
@@ -105,7 +105,7 @@ describe('events', () => {
     )
     const connection = { url: server.url, token: await server.token('sdk@example.com', 'krn:sdk:read') }
     await sendPageviews([...events, view({ postcode: 'N1', timestamp: first / 1_000 })], connection)
-    await until(async () => (await readBalance(connection)).late === 1)
+    await until('the late one was met', async () => (await readBalance(connection)).late === 1)
     const to = new Date(first + minutes * 60_000)
     const range: RangeOptions = { ...connection, url: proxy.url, from: '2020-01-01T00:00', to }
 
@@ -151,7 +151,7 @@ describe('events', () => {
       [at, at, at + 60].map((at) => ({ shop: 'Leeds', till: 1, at })),
       connection,
     )
-    await until(async () => (await readBalance(connection)).counted >= 2)
+    await until('two are counted', async () => (await readBalance(connection)).counted >= 2)
     const range = { from: new Date(at * 1_000), to: '2020-01-01T00:01:00Z' }
     const read = readAggregates({ ...connection, ...range, key: ['Leeds', 1] })
     assert.deepEqual(await Array.fromAsync(read), [
@@ -159,8 +159,3 @@ describe('events', () => {
     ])
   })
 })
-
-async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  for (const endMs = Date.now() + 60_000; !(await isTrue()); await delay(20))
-    assert.ok(Date.now() < endMs, 'not within 60 s')
-}
