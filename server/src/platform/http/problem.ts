@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { codeOfStatus, type ErrorCode, PebblesError } from '../errors.ts'
+import { createRepeats } from '../repeats.ts'
 
 /** A refusal as callers see it: RFC 9457, with `code` and, for bad input, every bad field. */
 export const ProblemSchema = Type.Object(
@@ -41,25 +42,16 @@ export function problems(...statuses: number[]) {
   return Object.fromEntries(statuses.map((status) => [status, { description: 'Problem', content }]))
 }
 
-/** What is away or too busy refuses one request after another: one so often is told, with the number since. */
-const TOLD_EVERY_MS = 60_000
-
 /** Answers every error as problem+json. What happened inside goes to the log, never to the caller. */
 export function answerErrorsAsProblems(app: FastifyInstance): void {
-  /** By the message, which is one of few. */
-  const refusals = new Map<string, { toldMs: number; untold: number }>()
+  const repeats = createRepeats()
 
   app.setErrorHandler((error: unknown, request, reply) => {
     const problem = asPebblesError(error)
     const about = { err: error, code: problem.code, route: request.routeOptions.url, requestId: request.id }
+    // What is away or too busy refuses one request after another; its message is one of few.
     if (problem.status === 503) {
-      const { toldMs, untold } = refusals.get(problem.message) ?? { toldMs: 0, untold: 0 }
-      const isTold = Date.now() - toldMs >= TOLD_EVERY_MS
-      if (isTold) request.log.error({ ...about, untold }, 'request failed')
-      refusals.set(
-        problem.message,
-        isTold ? { toldMs: Date.now(), untold: 0 } : { toldMs, untold: untold + 1 },
-      )
+      repeats.tell(problem.message, (untold) => request.log.error({ ...about, untold }, 'request failed'))
     } else if (problem.status >= 500) request.log.error(about, 'request failed')
     // Fastify would close, and a sender in the midst of its body meet a reset before it has read why. Left open, the
     // rest of the body is thrown away as it comes.

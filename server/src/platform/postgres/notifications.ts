@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { createRepeats } from '../repeats.ts'
 
 /** Characters of one NOTIFY: PostgreSQL refuses payloads of 8,000 bytes and more. */
 const MAX_PAYLOAD_BYTES = 7_500
@@ -92,10 +93,13 @@ interface Listening {
 /**
  * Listens on one connection of its own, which is made again whenever it breaks or no longer answers.
  *
- * @throws what connecting threw, the first time; later it is logged and tried again
+ * @throws what connecting threw, the first time; later it is tried again each second, and logged once a minute
  */
-export async function listenForChanges(options: ListenOptions): Promise<AsyncDisposable> {
-  const { onReconnect, log, checkEveryMs = CHECK_MS } = options
+export async function listenForChanges(given: ListenOptions): Promise<AsyncDisposable> {
+  const repeats = createRepeats()
+  const log: ListenOptions['log'] = (message, error) => repeats.tell(message, () => given.log(message, error))
+  const options = { ...given, log }
+  const { onReconnect, checkEveryMs = CHECK_MS } = options
   const closing = new AbortController()
   const first = await startListening(options, closing.signal)
   // One loop, so that there is never more than one connection.
@@ -113,7 +117,9 @@ export async function listenForChanges(options: ListenOptions): Promise<AsyncDis
         if (!closing.signal.aborted) log('the listening connection could not be made', error)
         return undefined
       })
-      if (listening) onReconnect()
+      if (!listening) continue
+      repeats.end()
+      onReconnect()
     }
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { awsFault } from '../aws-fault.ts'
+import { createRepeats } from '../repeats.ts'
 import { createHold, type HeldMessage } from './hold.ts'
 import { MAX_BATCH, type QueueMessage, type SqsQueue } from './queue.ts'
 import { createRemover, pause } from './remover.ts'
@@ -46,7 +47,6 @@ const IN_HAND = 100
 /** A receive may bring ten messages of a mebibyte on top of it. */
 const MAX_BYTES_IN_HAND = 32 * 1024 * 1024
 const LOOK_EVERY_MS = 15_000
-const TELL_EVERY_MS = 60_000
 const MAX_PAUSE_MS = 5_000
 const ROOM_MS = 20
 /** What is left or returned comes back no sooner, or a queue with a short time-out would turn in circles. */
@@ -84,18 +84,14 @@ export function readQueue(options: QueueReaderOptions): QueueReader {
   const runs = new Set<Promise<void>>()
   let isAway = false
   let lastError: QueueReader['lastError']
-  let tellAgainMs = 0
+  const repeats = createRepeats()
   let lastStepMs = Date.now()
   let waiting: number | undefined
 
   function note(what: string, error: unknown): void {
     lastStepMs = Date.now()
     const fault = awsFault(error)
-    // The same again tells nothing new.
-    if (lastError?.message !== fault.message || Date.now() > tellAgainMs) {
-      log(`messages of SQS cannot be ${what}; tried again`, fault)
-      tellAgainMs = Date.now() + TELL_EVERY_MS
-    }
+    repeats.tell(fault.message, () => log(`messages of SQS cannot be ${what}; tried again`, fault))
     lastError = { at: new Date(), message: fault.message }
   }
 

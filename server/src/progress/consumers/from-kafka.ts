@@ -5,6 +5,7 @@ import { type GroupMember, joinGroup } from '../../platform/kafka/group-member.t
 import { createTopicSender, type TopicSender } from '../../platform/kafka/sender.ts'
 import { openTopicReader, type TopicReader } from '../../platform/kafka/topic-reader.ts'
 import type { Log } from '../../platform/log.ts'
+import { createRepeats } from '../../platform/repeats.ts'
 import { createLanes, settleWithin } from '../../platform/wait.ts'
 import type { LogOutcome, RecordStore } from '../store.ts'
 import type { Consumer, ConsumerHealth, Tally } from './consumer.ts'
@@ -37,8 +38,6 @@ const STUCK_MS = 60_000
 /** How long a batch in hand may take when this is to end. */
 const GRACE_MS = 3_000
 const TELL_MS = 500
-/** Trouble that lasts is told again so often. */
-const TOLD_EVERY_MS = 60_000
 /** How long the end may take, all in all. */
 const STOP_MS = 8_000
 /** What trouble is about, when it is not about a partition. */
@@ -66,7 +65,8 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): Consumer {
   const inLane = createLanes(options.lanes)
   let session: Session | undefined
   /** By what it is about: the brokers, or a partition. */
-  const troubles = new Map<string, { sinceMs: number; toldMs: number; isOurs: boolean }>()
+  const troubles = new Map<string, { sinceMs: number; isOurs: boolean }>()
+  const repeats = createRepeats()
   let lastError: ConsumerHealth['lastError']
   let lastStepMs = Date.now()
   let hasEnded = false
@@ -76,19 +76,20 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): Consumer {
   }
 
   function trouble(about: string, error: Error): void {
-    const message = describe(error)
     const nowMs = Date.now()
-    const { sinceMs, toldMs } = troubles.get(about) ?? { sinceMs: nowMs, toldMs: 0 }
-    // Brokers that are away are so in several words, in turn.
-    const isTold = nowMs - toldMs >= TOLD_EVERY_MS
-    if (isTold) log.warn({ err: error, topic, about }, 'the Kafka consumer waits, and tries again')
-    troubles.set(about, { sinceMs, toldMs: isTold ? nowMs : toldMs, isOurs: isOurs(error) })
-    lastError = { at: new Date(nowMs), message }
+    // Whatever the error: brokers that are away are so in several words, in turn.
+    repeats.tell(about, () =>
+      log.warn({ err: error, topic, about }, 'the Kafka consumer waits, and tries again'),
+    )
+    troubles.set(about, { sinceMs: troubles.get(about)?.sinceMs ?? nowMs, isOurs: isOurs(error) })
+    lastError = { at: new Date(nowMs), message: describe(error) }
   }
 
   function well(about: string): void {
     step()
-    if (troubles.delete(about)) log.info({ topic, about }, 'the Kafka consumer goes on')
+    if (!troubles.delete(about)) return
+    repeats.end(about)
+    log.info({ topic, about }, 'the Kafka consumer goes on')
   }
 
   async function run(): Promise<void> {

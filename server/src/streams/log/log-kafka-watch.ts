@@ -1,8 +1,7 @@
 import type { Log } from '../../platform/log.ts'
+import { createRepeats } from '../../platform/repeats.ts'
 import type { LogHealth } from './log.ts'
 
-/** Told again so often while it lasts. */
-const AGAIN_MS = 60_000
 /** What is over sooner is nothing to tell of: a leader that moves, a topic that was just made. */
 const BRIEF_MS = 2_000
 
@@ -21,11 +20,9 @@ export interface LogWatch {
 export function createLogWatch(topic: string, log: Log): LogWatch {
   let awaySinceMs: number | undefined
   let lastError: LogHealth['lastError']
-  let told: { message: string; atMs: number } | undefined
+  const repeats = createRepeats()
   let isTold = false
   let refusedRecords = 0
-  let untoldRefused = 0
-  let refusedToldMs = 0
   let goneRecords = 0
 
   function keep(error: Error, briefMs: number): void {
@@ -33,12 +30,12 @@ export function createLogWatch(topic: string, log: Log): LogWatch {
     const message = describe(error)
     awaySinceMs ??= now
     lastError = { at: new Date(now), message }
-    // Also when it works in between, such as for readers only.
-    const isKnown = told?.message === message && now - told.atMs < AGAIN_MS
-    if (isKnown || now - awaySinceMs < briefMs) return
-    log.warn({ err: error, topic }, 'the event log on Kafka does not work; it is tried again')
-    told = { message, atMs: now }
-    isTold = true
+    if (now - awaySinceMs < briefMs) return
+    // Not at once again when it worked in between, such as for readers only.
+    repeats.tell(message, () => {
+      log.warn({ err: error, topic }, 'the event log on Kafka does not work; it is tried again')
+      isTold = true
+    })
   }
 
   return {
@@ -52,15 +49,12 @@ export function createLogWatch(topic: string, log: Log): LogWatch {
     },
     refused(partition, offset, reason) {
       refusedRecords++
-      untoldRefused++
-      const now = Date.now()
-      if (now - refusedToldMs < AGAIN_MS) return
-      log.warn(
-        { topic, partition, offset, reason, records: untoldRefused },
-        'records of the event log that are no events are passed over',
+      repeats.tell('refused', (untold) =>
+        log.warn(
+          { topic, partition, offset, reason, records: untold + 1 },
+          'records of the event log that are no events are passed over',
+        ),
       )
-      untoldRefused = 0
-      refusedToldMs = now
     },
     gone(partition, at, earliest) {
       goneRecords += earliest - at

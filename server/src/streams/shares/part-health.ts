@@ -1,8 +1,6 @@
 import type { Log } from '../../platform/log.ts'
+import { createRepeats } from '../../platform/repeats.ts'
 import type { LogHealth } from '../log/log.ts'
-
-/** What goes on failing is said so often. */
-const SAY_EVERY_MS = 60_000
 
 /** How a part of the role `streams` is, in this process. */
 export interface PartHealth {
@@ -31,7 +29,7 @@ export interface PartWatch {
 
 export function watchPart(part: string, log: Log): PartWatch {
   const failing = new Set<string | number>()
-  const saidAt = new Map<string, number>()
+  const repeats = createRepeats()
   let failures = 0
   let since: Date | undefined
   let lastError: PartHealth['lastError']
@@ -49,14 +47,12 @@ export function watchPart(part: string, log: Log): PartWatch {
       } = err instanceof Error ? (err as NodeJS.ErrnoException) : SOMETHING
       lastError = { at, message: text }
       // All partitions fail at once when the database is away, and fail each second.
-      if (at.getTime() - (saidAt.get(code) ?? 0) < SAY_EVERY_MS) return
-      saidAt.set(code, at.getTime())
-      log.warn({ err, part, place, failures, since }, message)
+      repeats.tell(code, () => log.warn({ err, part, place, failures, since }, message))
     },
     went(place) {
       if (!failing.delete(place) || failing.size > 0) return
       log.info({ part, failures, since }, 'goes on after failures')
-      saidAt.clear()
+      repeats.end()
       failures = 0
       since = undefined
     },
