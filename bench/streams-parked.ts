@@ -1,20 +1,26 @@
 /**
  * One window with three million postcodes: what does it take with little memory for open windows, beside enough?
  *
- *   npm run bench:streams-parked -- [--keys 3000000] [--rounds 2]
+ *   npm run bench:streams-parked -- [--keys 3000000] [--rounds 2] [--archive]
  *
- * Each run fills the log with a later window, and then starts a process that only aggregates. Prints the seconds from
- * its start to the last aggregate, its highest resident memory and the keys that it parked. Raw values go to
- * `bench/results/streams-parked.json`.
+ * Each run fills the log with a later window, and then starts a process that only aggregates, or archives as well.
+ * Prints the seconds from its start to the last aggregate, its highest resident memory (with `--archive` until all is in
+ * objects) and the keys that it parked. Raw values go to `bench/results/streams-parked.json`, or
+ * `streams-parked-archive.json`.
  */
 import { writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import pg from 'pg'
 import { median, openBench, spent } from './bench.ts'
 
 const { values } = parseArgs({
-  options: { keys: { type: 'string', default: '3000000' }, rounds: { type: 'string', default: '2' } },
+  options: {
+    keys: { type: 'string', default: '3000000' },
+    rounds: { type: 'string', default: '2' },
+    archive: { type: 'boolean', default: false },
+  },
 })
 const keys = Number(values.keys)
 const LITTLE_AND_ENOUGH_MIB = [16, 512]
@@ -49,7 +55,9 @@ for (const [openMiB, runs] of raw)
     median(runs.map(({ peakMiB }) => peakMiB)),
     'MiB',
   )
-const file = fileURLToPath(new URL('./results/streams-parked.json', import.meta.url))
+const file = fileURLToPath(
+  new URL(`./results/streams-parked${values.archive ? '-archive' : ''}.json`, import.meta.url),
+)
 const runs = Object.fromEntries(raw)
 await writeFile(file, `${JSON.stringify({ ...bench.describe(), keys, runs }, null, 2)}\n`)
 
@@ -61,7 +69,7 @@ async function aggregate(openMiB: number): Promise<Run> {
   const startedAt = performance.now()
   await using aggregator = await bench.start('../server/src/main.ts', ['serve'], {
     PEBBLES_ROLES: 'streams',
-    ARCHIVE_FORMAT: 'off',
+    ARCHIVE_FORMAT: values.archive ? 'ndjson' : 'off',
     STREAM_MAX_OPEN_BYTES: String(openMiB * MiB),
   })
   for (let counted = 0; counted < keys; await sleep(200)) {
@@ -71,10 +79,23 @@ async function aggregate(openMiB: number): Promise<Run> {
     counted = total?.pageview_count ?? 0
   }
   const seconds = Math.round((performance.now() - startedAt) / 100) / 10
+  if (values.archive) while (!(await isArchived())) await sleep(200)
   const { peakMiB } = await spent(aggregator.pid)
   const metrics = await (await fetch(`${aggregator.url}/metrics`)).text()
   const parked = Number(/^pebbles_stream_keys_parked_total (\d+)/m.exec(metrics)![1])
   return { seconds, peakMiB, parked }
+}
+
+async function isArchived(): Promise<boolean> {
+  const client = new pg.Client({ connectionString: bench.databaseUrl })
+  await client.connect()
+  const { rows } = await client.query(
+    `SELECT (SELECT sum(counted + open) FROM scope_progress) = sum(archived_rows) FILTER (WHERE kind = 'raw')
+        AND (SELECT sum(keys) FROM closings) = sum(archived_rows) FILTER (WHERE kind = 'aggregates') AS archived
+     FROM archived`,
+  )
+  await client.end()
+  return rows[0].archived === true
 }
 
 async function send(from: number, to: number, timestamp: number): Promise<void> {

@@ -1333,7 +1333,7 @@ export interface paths {
               window_start: string
               /** When that was found. */
               seen_at: string
-              /** It was added to the aggregate of its postcode. */
+              /** It was added to the aggregate of its key. */
               revised: boolean
               /** As it was sent. */
               event: Record<string, unknown>
@@ -2255,6 +2255,86 @@ export interface paths {
       }
     }
   }
+  '/clients/{clientKrn}/streams': {
+    /** List streams */
+    get: {
+      parameters: {
+        path: {
+          /** The client (tenant); opaque to Pebbles. */
+          clientKrn: string
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': Array<{
+              name: string
+              /** Cannot be changed. */
+              isBuiltIn: boolean
+              updatedAt: string | null
+              /** Fields by whose values events are counted together. */
+              key: Array<string>
+              /** When the event happened. */
+              timestamp: {
+                /** A whole number. */
+                field: string
+                /** Since 1970, UTC. */
+                unit: "s" | "ms"
+              }
+              /** Size of a window. */
+              windowSeconds: number
+              /** How far behind the newest event one may be and still count. */
+              graceSeconds: number
+              fields: Array<{
+                /** Its name in the event. */
+                name: string
+                /** Whole numbers reach from −(2^53 − 1) to 2^53 − 1. */
+                type: "string" | "integer" | "number" | "boolean"
+                /** Every event has it. */
+                required?: boolean
+                /** Fewest characters; string. */
+                minLength?: number
+                /** Most characters; string. */
+                maxLength?: number
+                /** Least value; integer, number. */
+                min?: number
+                /** Greatest value; integer, number. */
+                max?: number
+              }>
+              measures: Array<{
+                /** Its name in the aggregate. */
+                name: string
+                /** What is made of the events of a window. `distinct` is how many different values a field has: exactly up to 128, beyond that an estimate with a standard error of 1.6 %. */
+                kind: "count" | "sum" | "min" | "max" | "distinct"
+                /** A field that every event has, for all but `count`: of any type for `distinct`, else a number. */
+                field?: string
+              }>
+            }>
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        429: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
   '/clients/{clientKrn}/streams/{stream}': {
     /** Read a stream as it was declared */
     get: {
@@ -2697,6 +2777,75 @@ export interface paths {
           }
         }
         422: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        429: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        503: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+      }
+    }
+  }
+  '/clients/{clientKrn}/streams/{stream}/late': {
+    /** Read events of a stream that came too late */
+    get: {
+      parameters: {
+        path: {
+          /** The client (tenant); opaque to Pebbles. */
+          clientKrn: string
+          /** Name of the stream. */
+          stream: string
+        }
+        query?: {
+          /** First window: `2021-01-26T14:44:00` (UTC unless it says otherwise) or seconds since 1970. Default: an hour before `to`. */
+          from?: string
+          /** Behind the last window. Default: now. */
+          to?: string
+          /** Most items on a page. */
+          limit?: number
+          /** Cursor from the `Link` header of the page before. */
+          after?: string
+        }
+      }
+      responses: {
+        200: {
+          content: {
+            'application/json': Array<{
+              /** UTC, as in `2021-01-26T14:44:00`: the window that had closed. */
+              window_start: string
+              /** When that was found. */
+              seen_at: string
+              /** It was added to the aggregate of its key. */
+              revised: boolean
+              /** As it was sent. */
+              event: Record<string, unknown>
+            }>
+          }
+        }
+        400: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        401: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        403: {
+          content: {
+            'application/problem+json': Problem
+          }
+        }
+        404: {
           content: {
             'application/problem+json': Problem
           }

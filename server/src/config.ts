@@ -210,6 +210,9 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   for (const field of ['S3_ENDPOINT', 'S3_PREFIX'] as const) {
     if (values[field] !== undefined) needs(field, 'S3_BUCKET')
   }
+  const dataDir = resolve(PEBBLES_DATA)
+  // Node tries to make folders there without end.
+  if (/^\/proc(\/|$)/.test(dataDir)) faults.push({ field: 'PEBBLES_DATA', message: 'must not lie in /proc' })
   const roles = new Set<Role>()
   for (const role of PEBBLES_ROLES.split(',').map((part) => part.trim())) {
     const known = ROLES.find((name) => name === role)
@@ -240,7 +243,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     }
   }
   if (faults.length > 0) throw misconfigured(faults)
-  return { ...rest, auth, roles, redisUrl, dataDir: resolve(PEBBLES_DATA) }
+  return { ...rest, auth, roles, redisUrl, dataDir }
 }
 
 /** What one part of Pebbles writes to a topic, another would read: late events would come in again, without end. */

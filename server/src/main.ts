@@ -1,3 +1,5 @@
+import { enableCompileCache } from 'node:module'
+import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { importCommand } from './commands/import.ts'
@@ -6,6 +8,10 @@ import { serveCommand } from './commands/serve.ts'
 import { tokenCommand } from './commands/token.ts'
 import { watchCommand } from './commands/watch.ts'
 import { PebblesError } from './platform/errors.ts'
+
+// What is imported from here on is compiled, and stripped of its types, once and not at each start. Not in the system's
+// folder for such things, where others may write; where this one cannot be written, there is no cache.
+enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/pebbles', import.meta.url)))
 
 /** The `pebbles` command: `serve · token · migrate · import · watch`. */
 const program = new Command('pebbles')

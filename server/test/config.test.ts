@@ -42,6 +42,12 @@ describe('configuration', () => {
     }
   })
 
+  test('a folder for data below /proc, where making one never ends, is refused', () => {
+    for (const PEBBLES_DATA of ['/proc', '/proc/1/data', '/proc/../proc/x'])
+      assert.deepEqual(faultsOf({ PEBBLES_DATA }), ['PEBBLES_DATA'])
+    assert.deepEqual(faultsOf({ PEBBLES_DATA: '/process' }), [])
+  })
+
   test('F7 Redis is named by a URL, or by host and port, not by both', () => {
     assert.equal(readConfig({}).redisUrl, undefined)
     assert.equal(readConfig({ REDIS_PORT: '6380' }).redisUrl, undefined)

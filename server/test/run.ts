@@ -3,11 +3,13 @@
  * them (or those named as arguments), and stops what it started.
  * Each test file clones the migrated template database, so files run side by side without seeing each other.
  */
-import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
 import pg from 'pg'
 import { startEmbeddedPostgres } from '../src/platform/postgres/embedded.ts'
 import { migrate } from '../src/platform/postgres/migrations.ts'
@@ -16,35 +18,75 @@ import { TEMPLATE_DATABASE } from './helpers/database.ts'
 import { startSharedServices } from './helpers/shared-services.ts'
 
 const CONCURRENCY = 4
-/** Several times what they take. */
-const LIMIT_MS = 25 * 60_000
+/** Longer than any file takes. */
+const SILENCE_MS = 10 * 60_000
+/**
+ * The files that take longest, as a run prints at its end, go first: begun last, one of them would run alone. What
+ * computes and what waits take turns.
+ */
+const FIRST = [
+  'server/test/progress/from-sqs-outages.test.ts',
+  'web/test/browser/access.test.ts',
+  'server/test/jobs/control-races.test.ts',
+  'server/test/progress/exactness.test.ts',
+  'server/test/jobs/queue-postgres.test.ts',
+  'server/test/progress/storm-kafka.test.ts',
+  'web/test/browser/uploads.test.ts',
+  'server/test/jobs/queue-redis.test.ts',
+  'server/test/jobs/limits.test.ts',
+  'server/test/progress/store-mongo.test.ts',
+  'web/test/browser/jobs.test.ts',
+  'server/test/progress/mongo-outages.test.ts',
+  'server/test/jobs/crash.test.ts',
+  'server/test/progress/mongo-http.test.ts',
+  'server/test/jobs/kills.test.ts',
+  'server/test/streams/exactness-kafka.test.ts',
+  'server/test/streams/log-kafka.test.ts',
+  'web/test/browser/live.test.ts',
+  'server/test/streams/publish-kafka.test.ts',
+  'server/test/progress/from-sqs.test.ts',
+  'server/test/jobs/many-files.test.ts',
+  'server/test/jobs/import-mongo.test.ts',
+  'server/test/jobs/memory.test.ts',
+  'server/test/progress/outage-kafka.test.ts',
+  'server/test/platform/embedded-postgres.test.ts',
+]
+
 const asked = process.argv.slice(2)
-const files = asked.length > 0 ? asked : globSync('{server,client,web}/test/**/*.test.ts').sort()
+const others = globSync('{server,client,web}/test/**/*.test.ts', { exclude: FIRST }).sort()
+const files = asked.length > 0 ? asked : [...FIRST, ...others]
 
 await using opened = new AsyncDisposableStack()
 // Any other server from PostgreSQL 15 on, where the role may create databases: TEST_POSTGRES_URL=postgres://…
 const serverUrl = process.env.TEST_POSTGRES_URL ?? (await startServer())
 const [services] = await Promise.all([startSharedServices(files, opened), createTemplate(serverUrl)])
 
-process.exitCode = await new Promise<number>((resolve) => {
-  const args = ['--test', `--test-concurrency=${CONCURRENCY}`, '--test-timeout=240000']
-  // Every test file, and every server that one starts, loads the same modules: without it, twice as slowly.
-  const compiled = { NODE_COMPILE_CACHE: join(tmpdir(), 'pebbles-test-compiled') }
-  const env = { ...compiled, ...process.env, TEST_DATABASE_URL: serverUrl, ...services }
-  const child = spawn(process.execPath, [...args, ...files], { stdio: 'inherit', env })
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal))
-  // A test that hangs fails after its time, but a file with something that still runs in it is waited for without end.
-  // (--test-force-exit would end it, and loses what files have to report.)
-  const limit = setTimeout(() => {
-    console.error(`The tests did not end within ${LIMIT_MS / 60_000} minutes; they are stopped.`)
-    child.kill('SIGTERM')
-    setTimeout(() => child.kill('SIGKILL'), 10_000).unref()
-  }, LIMIT_MS)
-  child.on('exit', (code) => {
-    clearTimeout(limit)
-    resolve(code ?? 1)
-  })
+// Every test file, and every server that one starts, loads the same modules: without it, twice as slowly.
+const compiled = { NODE_COMPILE_CACHE: join(tmpdir(), 'pebbles-test-compiled') }
+Object.assign(process.env, { ...compiled, ...process.env, TEST_DATABASE_URL: serverUrl, ...services })
+
+const stop = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort())
+// A test that hangs fails after its time, but a file with something that still runs in it is waited for without end.
+// (`forceExit` would end it, and loses what files have to report.)
+const limit = setTimeout(() => {
+  console.error(`Nothing was heard of the tests for ${SILENCE_MS / 60_000} minutes; they are stopped.`)
+  stop.abort()
+}, SILENCE_MS)
+// Not `node --test`, which takes files in the order of their names.
+const tests = run({ files, concurrency: CONCURRENCY, timeout: 240_000, signal: stop.signal })
+const tookMs = new Map<string, number>()
+tests.on('test:summary', ({ file, success, duration_ms }) => {
+  limit.refresh()
+  if (file) tookMs.set(relative('.', file), duration_ms)
+  if (!success) process.exitCode = 1
 })
+await pipeline(tests, new spec(), process.stdout, { end: false })
+clearTimeout(limit)
+const longest = [...tookMs].sort(([, a], [, b]) => b - a).slice(0, 20)
+console.log(
+  `Longest files, in seconds: ${longest.map(([file, ms]) => `${file} ${Math.round(ms / 1000)}`).join(', ')}`,
+)
 
 async function startServer(): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), 'pebbles-test-'))

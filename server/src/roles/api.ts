@@ -32,7 +32,7 @@ import { registerDeclarationRoutes } from '../streams/declaration-routes.ts'
 import { createAppender } from '../streams/in/appender.ts'
 import { registerEventRoutes, registerPageviewRoutes } from '../streams/in/in-routes.ts'
 import { createEventTally, measureAppender } from '../streams/metrics.ts'
-import { registerLateQueries } from '../streams/query/late-routes.ts'
+import { registerLateEvents, registerLatePageviews } from '../streams/query/late-routes.ts'
 import { createWindowHub } from '../streams/query/live-windows.ts'
 import {
   registerPageviewQueries,
@@ -158,13 +158,14 @@ export async function startApi(
     })
     registerDeclarationRoutes(scope as unknown as App, { auth, streams: base.streams })
     registerStreamQueries(scope as unknown as App, streamParts)
+    registerLateEvents(scope as unknown as App, streamParts)
     registerClientBalance(scope as unknown as App, streamParts)
     registerEventRoutes(scope as unknown as App, streamParts)
   })
   await app.register(async (scope) => registerPageviewRoutes(scope as unknown as App, streamParts))
   registerPageviewQueries(app, streamParts)
   registerOwnBalance(app, streamParts)
-  registerLateQueries(app, streamParts)
+  registerLatePageviews(app, streamParts)
   registerWindowStream(app, { ...streamParts, windows, limit: createStreamLimit(streams) })
   registerDatasetRoutes(app, { access, pool: database.pool })
   await app.register(async (scope) => {

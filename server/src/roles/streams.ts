@@ -6,7 +6,7 @@ import { ARCHIVE_GROUPS } from '../streams/archive/archives-postgres.ts'
 import { measureAggregator } from '../streams/metrics.ts'
 import type { Publisher } from '../streams/publish/publisher.ts'
 import { measurePublisher, tallyPublished } from '../streams/publish/publisher-metrics.ts'
-import type { PartHealth } from '../streams/shares/part-health.ts'
+import { healthWith, type PartHealth } from '../streams/shares/part-health.ts'
 import { GROUP as AGGREGATOR } from '../streams/windows/aggregates-postgres.ts'
 import { startAggregator } from '../streams/windows/aggregator.ts'
 import type { Base } from './base.ts'
@@ -59,7 +59,13 @@ export async function startStreams(config: Config, base: Base, log: Log): Promis
   }
 
   const owned = opened.move()
-  const parts = { aggregator, ...(archiver && { archiver }), ...(publisher && { publisher }) }
+  const running = { aggregator, ...(archiver && { archiver }), ...(publisher && { publisher }) }
+  const parts = Object.fromEntries(
+    Object.entries(running).map(([name, part]) => [
+      name,
+      { health: () => healthWith(base.eventLog.health?.(), part.health()) },
+    ]),
+  )
   return { parts, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 

@@ -3,6 +3,7 @@ import type { App } from '../platform/http/app.ts'
 import { type AuthHooks, callerOf, sameClient } from '../platform/http/auth.ts'
 import { problems } from '../platform/http/problem.ts'
 import { invalidRequest, validatorCompiler } from '../platform/http/validation.ts'
+import { ClientParams } from '../progress/http/schema.ts'
 import {
   checkStreamDeclaration,
   MAX_DECLARATION_BYTES,
@@ -22,6 +23,23 @@ const StreamSchema = Type.Object({
 export function registerDeclarationRoutes(app: App, parts: { auth: AuthHooks; streams: Streams }): void {
   const { auth, streams } = parts
   app.get(
+    '/clients/:clientKrn/streams',
+    {
+      onRequest: [auth.required, sameClient],
+      schema: {
+        summary: 'List streams',
+        description: 'All streams of a client: the built-in one, then those that it has declared, by name.',
+        tags: ['streams'],
+        security: [{ bearer: [] }],
+        params: ClientParams,
+        response: { 200: Type.Array(StreamSchema), ...problems(401, 403, 429, 503) },
+      },
+      serializerCompiler: () => JSON.stringify,
+    },
+    async (request) => (await streams.list(request.params.clientKrn)).map(show),
+  )
+
+  app.get(
     '/clients/:clientKrn/streams/:stream',
     {
       onRequest: [auth.required, sameClient],
@@ -37,8 +55,8 @@ export function registerDeclarationRoutes(app: App, parts: { auth: AuthHooks; st
     async (request) => {
       const { clientKrn, stream } = request.params
       const found = await streams.find(clientKrn, stream)
-      if (!found) throw noSuchStream()
-      return show(stream, found)
+      if (!found) throw noSuchStream(stream)
+      return show(found)
     },
   )
 
@@ -67,7 +85,7 @@ export function registerDeclarationRoutes(app: App, parts: { auth: AuthHooks; st
         throw invalidRequest([{ field: 'stream', message }])
       }
       const { email } = callerOf(request)
-      return show(stream, await streams.put({ clientKrn, email }, stream, request.body))
+      return show(await streams.put({ clientKrn, email }, stream, request.body))
     },
   )
 }
@@ -77,6 +95,6 @@ function checkBody(value: unknown) {
   return faults.length === 0 ? { value } : { error: invalidRequest(faults) }
 }
 
-function show(name: string, { declaration, updatedAt }: StoredStream) {
+function show({ name, declaration, updatedAt }: StoredStream) {
   return { name, isBuiltIn: name === PAGEVIEWS, updatedAt: updatedAt?.toISOString() ?? null, ...declaration }
 }

@@ -20,12 +20,25 @@ export function createStreams(pool: Pool, pageviewsGraceMs: number): Streams {
   const pageviews = defineStream(PAGEVIEWS, builtIn)
   let cached = new Map<string, { definition: StreamDefinition; readAt: number }>()
 
+  const first: StoredStream = { name: PAGEVIEWS, declaration: builtIn, updatedAt: null }
+
+  async function list(clientKrn: string): Promise<StoredStream[]> {
+    const { rows } = await orAway(
+      pool.query({
+        name: 'list-streams',
+        text: 'SELECT name, declaration, updated_at FROM streams WHERE client_krn = $1 ORDER BY name',
+        values: [clientKrn],
+      }),
+    )
+    return [first, ...rows.map(toStored)]
+  }
+
   async function find(clientKrn: string, name: string): Promise<StoredStream | undefined> {
-    if (name === PAGEVIEWS) return { declaration: builtIn, updatedAt: null }
+    if (name === PAGEVIEWS) return first
     const { rows } = await orAway(
       pool.query({
         name: 'find-stream',
-        text: 'SELECT declaration, updated_at FROM streams WHERE client_krn = $1 AND name = $2',
+        text: 'SELECT name, declaration, updated_at FROM streams WHERE client_krn = $1 AND name = $2',
         values: [clientKrn, name],
       }),
     )
@@ -63,7 +76,7 @@ export function createStreams(pool: Pool, pageviewsGraceMs: number): Streams {
           `INSERT INTO streams (client_krn, name, declaration, email) VALUES ($1, $2, $3, $4)
            ON CONFLICT (client_krn, name) DO UPDATE
              SET declaration = excluded.declaration, email = excluded.email, updated_at = now()
-           RETURNING declaration, updated_at`,
+           RETURNING name, declaration, updated_at`,
           [clientKrn, name, JSON.stringify(declaration), email],
         )
         return toStored(written.rows[0])
@@ -73,7 +86,7 @@ export function createStreams(pool: Pool, pageviewsGraceMs: number): Streams {
     return stored
   }
 
-  return { find, define, put }
+  return { pageviews, list, find, define, put }
 }
 
 const fixed = () =>
@@ -89,4 +102,8 @@ const oneTooMany = () =>
   invalidRequest([{ field: 'stream', message: `is one too many: a client can have ${MAX_STREAMS} streams` }])
 
 // biome-ignore lint/suspicious/noExplicitAny: rows come untyped from the driver; this is where they get their type.
-const toStored = (row: any): StoredStream => ({ declaration: row.declaration, updatedAt: row.updated_at })
+const toStored = ({ name, declaration, updated_at }: any): StoredStream => ({
+  name,
+  declaration,
+  updatedAt: updated_at,
+})

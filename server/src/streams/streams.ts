@@ -5,6 +5,7 @@ import type { StreamDeclaration } from './declaration.ts'
 import type { StreamDefinition } from './definition.ts'
 
 export interface StoredStream {
+  name: string
   declaration: StreamDeclaration
   /** Null for what is built in. */
   updatedAt: Date | null
@@ -12,6 +13,10 @@ export interface StoredStream {
 
 /** The streams of all clients: the built-in one, and those that were declared. */
 export interface Streams {
+  /** The built-in one, which every client has. */
+  readonly pageviews: StreamDefinition
+  /** The built-in one, then those that the client has declared, by name. */
+  list(clientKrn: string): Promise<StoredStream[]>
   /** @returns `undefined` when the client has no such stream */
   find(clientKrn: string, name: string): Promise<StoredStream | undefined>
   /** As {@link find}, ready for use, and up to five seconds old. */
@@ -36,8 +41,9 @@ export async function requireStream(
   name: string,
 ): Promise<StreamDefinition> {
   const found = await streams.define(clientKrn, name)
-  if (!found) throw noSuchStream()
+  if (!found) throw noSuchStream(name)
   return found
 }
 
-export const noSuchStream = () => new PebblesError('not_found', 'This client has declared no such stream.')
+export const noSuchStream = (name: string) =>
+  new PebblesError('not_found', `This client has declared no stream ${name}.`)

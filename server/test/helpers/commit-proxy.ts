@@ -13,6 +13,8 @@ export interface CommitProxy {
   /** Lets new connections through again. */
   stopRefusing(): void
   readonly lost: number
+  /** Resolves when nothing that was lost can have an effect any more: the server has closed its connection. */
+  settled(): Promise<unknown>
 }
 
 /** `COMMIT` as a simple query of its own (PostgreSQL § 54.7), not the `ON COMMIT …` of a temporary table. */
@@ -31,7 +33,7 @@ export async function startCommitProxy(
   const target = new URL(databaseUrl)
   const sockets = new Set<Socket>()
   let next: { deliverAfterMs: number; refuseAfter?: boolean } | undefined
-  let lost = 0
+  const lost: Promise<void>[] = []
   let isRefusing = false
   const server = createServer((client) => {
     if (isRefusing) {
@@ -53,7 +55,7 @@ export async function startCommitProxy(
       next = undefined
       isLost = true
       isRefusing = refuseAfter
-      lost++
+      lost.push(new Promise((resolve) => upstream.once('close', () => resolve())))
       client.destroy()
       if (deliverAfterMs === Number.POSITIVE_INFINITY) upstream.destroy()
       else setTimeout(() => upstream.end(bytes), deliverAfterMs)
@@ -80,8 +82,9 @@ export async function startCommitProxy(
       isRefusing = false
     },
     get lost() {
-      return lost
+      return lost.length
     },
+    settled: () => Promise.all(lost),
   }
 }
 

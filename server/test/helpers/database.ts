@@ -30,14 +30,15 @@ export async function createTestDatabase(scope: Scope): Promise<string> {
 }
 
 async function waitForNoConnections(client: pg.Client, database: string): Promise<string[]> {
-  for (let attempt = 0; ; attempt++) {
+  for (const deadline = Date.now() + 60_000; ; ) {
     const { rows } = await client.query(
       `SELECT application_name, left(query, 80) AS query FROM pg_stat_activity
        WHERE datname = $1 AND backend_type = 'client backend'`,
       [database],
     )
     // A closed connection's backend needs a moment to go.
-    if (rows.length === 0 || attempt === 40) return rows.map((row) => `${row.application_name}: ${row.query}`)
+    if (rows.length === 0 || Date.now() > deadline)
+      return rows.map((row) => `${row.application_name}: ${row.query}`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }

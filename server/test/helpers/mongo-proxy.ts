@@ -16,6 +16,8 @@ export interface MongoProxy {
   /** Lets new connections through again. */
   stopRefusing(): void
   readonly lost: number
+  /** Resolves when nothing that was lost can have an effect any more: the server has closed its connection. */
+  settled(): Promise<unknown>
 }
 
 /** The first pair of an update or insert command, as BSON has it. */
@@ -28,7 +30,7 @@ export async function startMongoProxy(scope: Scope, databaseUrl: string): Promis
   const target = new URL(databaseUrl)
   const sockets = new Set<Socket>()
   let next: { deliverAfterMs: number | 'next'; refuseAfter?: boolean } | undefined
-  let lost = 0
+  const lost: Promise<void>[] = []
   let isRefusing = false
   let held: (() => Promise<unknown>) | undefined
   const server = createServer((client) => {
@@ -56,7 +58,7 @@ export async function startMongoProxy(scope: Scope, databaseUrl: string): Promis
       const { deliverAfterMs, refuseAfter = false } = next
       next = undefined
       isLost = true
-      lost++
+      lost.push(new Promise((resolve) => upstream.once('close', () => resolve())))
       isRefusing = refuseAfter
       client.destroy()
       if (deliverAfterMs === Number.POSITIVE_INFINITY) upstream.destroy()
@@ -93,7 +95,8 @@ export async function startMongoProxy(scope: Scope, databaseUrl: string): Promis
       isRefusing = false
     },
     get lost() {
-      return lost
+      return lost.length
     },
+    settled: () => Promise.all(lost),
   }
 }

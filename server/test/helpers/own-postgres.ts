@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { startEmbeddedPostgres } from '../../src/platform/postgres/embedded.ts'
 import { migrate } from '../../src/platform/postgres/migrations.ts'
+import { freezePostgres } from './database.ts'
 import { atEnd, type Scope } from './scope.ts'
 import { createTestDir } from './server.ts'
 
@@ -15,31 +14,15 @@ export interface OwnPostgres {
 /** A migrated PostgreSQL of its own, to be frozen; gone afterwards. */
 export async function startPostgres(scope: Scope): Promise<OwnPostgres> {
   const dataDir = await createTestDir(scope)
-  const server = await startEmbeddedPostgres({ dataDir, settings: { fsync: 'off' } })
-  let frozen: number[] = []
-  const postgres = {
-    url: server.url,
+  const { url, stop } = await startEmbeddedPostgres({ dataDir, settings: { fsync: 'off' } })
+  atEnd(scope, stop)
+  await migrate(url, 'up')
+  let thaw = () => {}
+  return {
+    url,
     async freeze() {
-      const lines = (await readFile(join(dataDir, 'cluster', 'postmaster.pid'), 'utf8')).split('\n')
-      const postmaster = Number(lines[0])
-      // It first, so that it makes no more of them.
-      frozen = [postmaster]
-      process.kill(postmaster, 'SIGSTOP')
-      const children = await readFile(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8')
-      for (const pid of children.trim().split(' ').map(Number)) {
-        frozen.push(pid)
-        process.kill(pid, 'SIGSTOP')
-      }
+      thaw = (await freezePostgres(scope, { url, dataDir })).thaw
     },
-    thaw() {
-      for (const pid of frozen) process.kill(pid, 'SIGCONT')
-      frozen = []
-    },
+    thaw: () => thaw(),
   }
-  atEnd(scope, async () => {
-    postgres.thaw()
-    await server.stop()
-  })
-  await migrate(server.url, 'up')
-  return postgres
 }

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { startCommitProxy } from '../helpers/commit-proxy.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import type { Scope } from '../helpers/scope.ts'
@@ -42,7 +41,7 @@ describe('a COMMIT whose answer is lost', { concurrency: 2 }, () => {
       const job = await claim()
       lose()
       await handle(job, new AbortController().signal)
-      await delay(LATE_MS)
+      await proxy.settled()
       assert.equal(proxy.lost, 1)
       assert.deepEqual(await readEverything(pool, jobId), {
         status: 'completed',
@@ -92,7 +91,7 @@ describe('a COMMIT whose answer is lost', { concurrency: 2 }, () => {
     proxy.loseNextCommit({ deliverAfterMs: 0, refuseAfter: true })
     const { status, body } = await upload(server, validRows(1))
     assert.deepEqual([status, body.code, proxy.lost], [503, 'unavailable', 1])
-    await delay(200)
+    await proxy.settled()
     const ids = await jobIds()
     assert.equal(ids.length, 1)
     assert.deepEqual(await fileNames(), ids)

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import type { Scope } from '../helpers/scope.ts'
 import { createTestDir, type TestServer } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 import { readEverything } from './worker-helpers.ts'
 
 /** A database and a folder for several servers, with small batches so that there is a middle to interrupt. */
@@ -16,13 +16,29 @@ export async function shareStorage(scope: Scope, env: Record<string, string> = {
   }
 }
 
-export async function waitForRows(pool: pg.Pool, jobId: string, atLeast: number): Promise<void> {
-  for (let attempt = 0; attempt < 1_000; attempt++) {
+export function waitForRows(pool: pg.Pool, jobId: string, atLeast: number): Promise<void> {
+  return until(`${atLeast} rows are imported`, async () => {
     const { rows } = await pool.query('SELECT processed_rows::int AS n FROM jobs WHERE id = $1', [jobId])
-    if (rows[0].n >= atLeast) return
-    await delay(10)
+    return rows[0].n >= atLeast
+  })
+}
+
+/**
+ * Has an address as somebody who has not committed yet: an import that comes to it waits in the middle of its batch, until
+ * it is let go.
+ *
+ * @returns lets it go
+ */
+export async function holdAddress(pool: pg.Pool, email: string): Promise<() => Promise<void>> {
+  const holder = await pool.connect()
+  await holder.query(
+    `BEGIN; INSERT INTO customers (id, job_id, client_krn, row_number, name, email, company)
+     VALUES (gen_random_uuid(), gen_random_uuid(), 'krn:dev', 1, '', '${email}', '')`,
+  )
+  return async () => {
+    await holder.query('ROLLBACK')
+    holder.release()
   }
-  throw new Error('the import did not get that far')
 }
 
 /** Job, table, rejects and ledger of a job say the same; returns what they say. */

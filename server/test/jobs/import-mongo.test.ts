@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunningService } from '../../../scripts/services/service.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import { createMongoDatabase } from '../helpers/mongo.ts'
 import { type Scope, suiteScope } from '../helpers/scope.ts'
 import { createTestDir, spawnServer, startServer, type TestServer, update } from '../helpers/server.ts'
 import { mongoMissing, startMongo } from '../helpers/services.ts'
+import { until } from '../helpers/until.ts'
 import { importFile, uploadJob, validRows, waitForEnd } from './helpers.ts'
 
 const PATH = '/clients/krn:dev/progress'
@@ -61,7 +61,7 @@ describe('imports with their records in MongoDB', { skip: mongoMissing() }, () =
     let server = await spawnServer(t, env)
     const id = await uploadJob(server, validRows(1_000, 'k'), { filename: 'k.csv' })
     for (const rows of [100, 300]) {
-      await until(async () => {
+      await until(`${rows} rows are imported`, async () => {
         const found = await pool.query('SELECT processed_rows::int AS n FROM jobs WHERE id = $1', [id])
         return found.rows[0].n >= rows
       })
@@ -118,18 +118,10 @@ describe('imports with their records in MongoDB', { skip: mongoMissing() }, () =
 async function recordWith(server: TestServer, filename: string, condition: (record: any) => boolean) {
   // biome-ignore lint/suspicious/noExplicitAny: tests look at whatever came back
   let record: any
-  await until(async () => {
+  await until('the record is so', async () => {
     const { status, body } = await server.call('GET', `${PATH}?filename=${encodeURIComponent(filename)}`)
     record = body
     return status === 200 && condition(body)
   })
   return record
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 60_000
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('waited in vain')
-    await sleep(20)
-  }
 }

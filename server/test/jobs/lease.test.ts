@@ -9,6 +9,7 @@ import { keepLease } from '../../src/jobs/import/lease.ts'
 import { createLeaseHints } from '../../src/jobs/import/lease-hints.ts'
 import { uploadName } from '../../src/jobs/upload/upload-name.ts'
 import { createTestDatabase } from '../helpers/database.ts'
+import { until } from '../helpers/until.ts'
 import { HEADER } from './helpers.ts'
 import { openWorker } from './worker-helpers.ts'
 
@@ -65,7 +66,6 @@ describe('a worker whose job is cancelled', () => {
     await cancelJob(pool, job)
     hints.tell([job.id])
     answer.resolve()
-    for (let attempt = 0; !lease.isLost() && attempt < 200; attempt++) await delay(10)
-    assert.equal(lease.isLost(), true)
+    await until('the lease is lost', () => lease.isLost())
   })
 })

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { openTestPool } from '../helpers/database.ts'
 import { suiteScope } from '../helpers/scope.ts'
 import { startServer, type TestServer } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 import { HEADER, importFile, readEvents, uploadJob, validRows, waitForEnd } from './helpers.ts'
 
 describe('GET /api/jobs/:id/stream', () => {
@@ -119,10 +120,11 @@ describe('GET /api/jobs/:id/stream', () => {
     await delay(100)
     await locker.query('COMMIT')
     locker.release()
-    await delay(100)
-    const [response] = await once(get(path, { agent: false }), 'response')
-    assert.equal(response.statusCode, 200)
-    response.destroy()
+    await until('there is room', async () => {
+      const [response] = await once(get(path, { agent: false }), 'response')
+      response.destroy()
+      return response.statusCode === 200
+    })
   })
 
   test('stopping the server closes open streams', async () => {

@@ -4,8 +4,6 @@ import type { Pool } from 'pg'
 import type { ClaimedJob } from '../../src/jobs/job.ts'
 import type { Entry } from '../../src/jobs/queue/line.ts'
 import type { JobHandler, JobQueue } from '../../src/jobs/queue/queue.ts'
-import { createPostgresQueue } from '../../src/jobs/queue/queue-postgres.ts'
-import { createRedisQueue } from '../../src/jobs/queue/queue-redis.ts'
 import { createJob } from '../../src/jobs/upload/create-postgres.ts'
 import { inTransaction, openDatabase } from '../../src/platform/postgres/database.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
@@ -48,9 +46,15 @@ export async function openQueueOn(
   atEnd(scope, () => database[Symbol.asyncDispose]())
   const { rows } = await database.pool.query<{ id: string }>('SELECT id FROM installation')
   const installationId = rows[0]!.id
+  // Each is loaded where it is used: the many processes of a suite start sooner.
   const queue = redisUrl
-    ? await createRedisQueue({ database, url: redisUrl, installationId, log })
-    : await createPostgresQueue({ database, log })
+    ? await (await import('../../src/jobs/queue/queue-redis.ts')).createRedisQueue({
+        database,
+        url: redisUrl,
+        installationId,
+        log,
+      })
+    : await (await import('../../src/jobs/queue/queue-postgres.ts')).createPostgresQueue({ database, log })
   atEnd(scope, () => queue[Symbol.asyncDispose]())
   return queue
 }
@@ -126,17 +130,6 @@ export function retry({ pool, queue }: QueueBench, jobId: string): Promise<void>
     await tx.query(`UPDATE jobs SET status = 'pending', completed_at = NULL WHERE id = $1`, [jobId])
     await queue.enqueue(tx, jobId)
   })
-}
-
-/** Waits until it is so, or fails after `withinMs`. */
-export async function until(
-  what: string,
-  isSo: () => boolean | Promise<boolean>,
-  withinMs = 60_000,
-): Promise<void> {
-  for (const deadline = Date.now() + withinMs; !(await isSo()); await delay(10)) {
-    if (Date.now() > deadline) throw new Error(`it did not come about: ${what}`)
-  }
 }
 
 export async function countOf(pool: Pool, status: string): Promise<number> {

@@ -3,9 +3,11 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { postponeJob, releaseJob } from '../../src/jobs/import/claim-postgres.ts'
+import { LEASE_MS, postponeJob, RENEW_MS, releaseJob } from '../../src/jobs/import/claim-postgres.ts'
 import type { JobHandler, JobQueue } from '../../src/jobs/queue/queue.ts'
+import { watchForHalts } from '../helpers/halts.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
+import { until } from '../helpers/until.ts'
 import {
   countOf,
   createFinisher,
@@ -14,7 +16,6 @@ import {
   type QueueBench,
   type QueueServer,
   retry,
-  until,
 } from './queue-bench.ts'
 import { spawnWorker } from './queue-process.ts'
 
@@ -184,13 +185,14 @@ export function describeQueue(
     test('F7 N2 a worker that is killed is replaced within ten seconds', async (t) => {
       const { bench, server } = await open(t)
       const worker = await spawnWorker(t, bench, server, { HOLD: 'true' })
+      using halts = watchForHalts()
       const id = await bench.newJob()
       await until('the worker has begun', () => worker.lines.length === 1)
       const { handle, handled } = createFinisher(bench.pool)
       await consume(t, bench.queue, handle)
       // Longer than the lease: while the worker lives, nobody else gets its job.
-      await delay(7_000)
-      assert.deepEqual(handled, [])
+      await delay(LEASE_MS + 1_000)
+      if (halts.longestMs() < LEASE_MS - RENEW_MS) assert.deepEqual(handled, [])
       await worker.end('SIGKILL')
       await until('another one has taken over', () => handled.length === 1)
       assert.deepEqual([worker.lines, handled], [[`${id} 1`], [{ id, attempt: 2 }]])
@@ -264,13 +266,14 @@ export function describeQueue(
       const { bench, server } = await open(t)
       const { handle, handled } = createFinisher(bench.pool, { takesMs: 1_500 })
       await consume(t, bench.queue, handle, 2)
+      using halts = watchForHalts()
       const id = await bench.newJob()
       await until('it was begun', () => handled.length === 1)
       for (const attempt of [0, 1]) await server.redeliver(bench, { jobId: id, attempt, setbacks: 0 })
       await allEnded(bench, 1)
       for (const attempt of [0, 1]) await server.redeliver(bench, { jobId: id, attempt, setbacks: 0 })
       await until('all entries are used up', async () => (await server.count(bench)) === 0)
-      assert.deepEqual(handled, [{ id, attempt: 1 }])
+      if (halts.longestMs() < LEASE_MS - 2_000) assert.deepEqual(handled, [{ id, attempt: 1 }])
     })
 
     test('F7 F12 an entry of a job that was cancelled or deleted does nothing', async (t) => {

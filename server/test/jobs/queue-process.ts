@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { atEnd, type Scope } from '../helpers/scope.ts'
-import { type QueueBench, type QueueServer, until } from './queue-bench.ts'
+import { until } from '../helpers/until.ts'
+import type { QueueBench, QueueServer } from './queue-bench.ts'
 
 const WORKER = fileURLToPath(new URL('fixtures/queue-worker.ts', import.meta.url))
 

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { v7 as uuidv7 } from 'uuid'
 import { sweep } from '../../src/jobs/upload/sweep.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import type { Scope } from '../helpers/scope.ts'
 import { createTestDir, startServer } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 import { objectsDir } from './helpers.ts'
 import { openWorker, type WorkerBench } from './worker-helpers.ts'
 
@@ -75,11 +75,7 @@ test('a server that imports sweeps when it has started', async (t) => {
   const files = ['uploads', 'partial'].map((folder) => join(dir, folder, uuidv7()))
   for (const path of files) await writeOld(path)
   await startServer(t, { PEBBLES_DATA, DATABASE_URL })
-  for (const folder of ['uploads', 'partial']) {
-    for (let attempt = 0; (await readdir(join(dir, folder))).length > 0; attempt++) {
-      assert.ok(attempt < 100, `${folder} was not swept`)
-      await delay(20)
-    }
-  }
+  for (const folder of ['uploads', 'partial'])
+    await until(`${folder} is swept`, async () => (await readdir(join(dir, folder))).length === 0)
   assert.equal((await readdir(ofAnother)).length, 1, 'what belongs to another database stays')
 })

@@ -3,9 +3,9 @@ import { readdir } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { before, beforeEach, describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { suiteScope } from '../helpers/scope.ts'
 import { startServer, type TestServer } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 import { HEADER, send, upload, uploadJob, validRows, waitForEnd } from './helpers.ts'
 
 const MAX_UPLOAD_BYTES = 200_000
@@ -31,11 +31,11 @@ describe('POST /api/jobs/upload', () => {
   }
 
   async function assertNothingLeft(): Promise<void> {
-    for (let attempt = 0; attempt < 40; attempt++) {
-      if (JSON.stringify(await listFiles()) === JSON.stringify(filesBefore)) return
-      await delay(25)
-    }
-    assert.deepEqual(await listFiles(), filesBefore)
+    const before = JSON.stringify(filesBefore)
+    await until(
+      'only the files of before are there',
+      async () => JSON.stringify(await listFiles()) === before,
+    )
   }
 
   test('F1 answers with the id of a job, whose file lies whole in its place', async () => {
@@ -122,10 +122,7 @@ describe('POST /api/jobs/upload', () => {
     sent.on('error', () => {})
     sent.write('--b\r\ncontent-disposition: form-data; name="file"; filename="a.csv"\r\n\r\n')
     sent.write('z'.repeat(50_000))
-    for (let attempt = 0; (await listFiles()).length === filesBefore.length; attempt++) {
-      assert.ok(attempt < 40, 'the upload never began')
-      await delay(25)
-    }
+    await until('the upload has begun', async () => (await listFiles()).length > filesBefore.length)
     sent.destroy()
     await assertNothingLeft()
     const jobs = await server.call('GET', '/api/jobs', { token: null })

@@ -3,7 +3,6 @@ import { createHash, createHmac } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { pino } from 'pino'
 import { Counter, Histogram, Registry } from 'prom-client'
@@ -11,6 +10,7 @@ import { startCloudWatchExport } from '../../src/platform/cloudwatch/export.ts'
 import { scrape } from '../helpers/metrics.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { startServer } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 
 const SECRET = 'not-a-secret'
 process.env.AWS_ACCESS_KEY_ID ??= 'pebbles-test'
@@ -225,10 +225,7 @@ describe('export to CloudWatch', () => {
     const { status } = await server.call('POST', '/api/pageviews/batch', { body })
     assert.equal(status, 202)
     const written = 'pebbles_s3_writes_total{writer="raw"}'
-    for (let look = 0; ((await scrape(server))[written] ?? 0) < 1; look++) {
-      assert.ok(look < 400)
-      await delay(25)
-    }
+    await until('it is archived', async () => ((await scrape(server))[written] ?? 0) >= 1)
     await server.stop()
     const sumOf = (name: string, of: (datum: Datum) => number) =>
       receiver.taken

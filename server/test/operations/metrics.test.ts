@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { startEmbeddedPostgres } from '../../src/platform/postgres/embedded.ts'
 import { freezePostgres, openTestPool } from '../helpers/database.ts'
 import { readSamples, scrape } from '../helpers/metrics.ts'
 import { atEnd, suiteScope } from '../helpers/scope.ts'
 import { createTestDir, startServer, update } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 import { importFile, upload, uploadJob, validRows } from '../jobs/helpers.ts'
 
 const route = '/clients/:clientKrn/progress'
@@ -89,10 +89,9 @@ describe('metrics', () => {
     const before = (await scrape(server))[applied] ?? 0
     await importFile(server, validRows(3))
     // One report for the total, one for the only batch. The commit is seen a moment before it is counted.
-    let reports = 0
-    for (let attempt = 0; attempt < 100 && reports < 2; attempt++)
-      reports = ((await scrape(server))[applied] ?? 0) - before
-    assert.equal(reports, 2)
+    const reports = async () => ((await scrape(server))[applied] ?? 0) - before
+    await until('both are counted', async () => (await reports()) >= 2)
+    assert.equal(await reports(), 2)
   })
 
   test('F7 P23 jobs that wait and are under way are told, those that have ended are not', async (t) => {
@@ -120,11 +119,9 @@ describe('metrics', () => {
     assert.equal(frozen.pebbles_ledger_pending, 0)
     assert.ok(!('pebbles_jobs{status="pending"}' in frozen))
     // What was frozen is asked again, though not at once.
-    let thawed = frozen
-    for (let attempt = 0; attempt < 400 && !('pebbles_jobs{status="pending"}' in thawed); attempt++) {
-      await delay(50)
-      thawed = await scrape(server)
-    }
-    assert.equal(thawed['pebbles_jobs{status="pending"}'], 0)
+    await until(
+      'they are told again',
+      async () => (await scrape(server))['pebbles_jobs{status="pending"}'] === 0,
+    )
   })
 })

@@ -32,7 +32,7 @@ async function until(server: TestServer, isSo: (samples: Samples) => boolean): P
   for (let look = 0; ; look++) {
     const samples = await scrape(server)
     if (isSo(samples)) return samples
-    assert.ok(look < 300, JSON.stringify(samples))
+    assert.ok(look < 1_200, JSON.stringify(samples))
     await delay(50)
   }
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createTestDir, spawnServer, update } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 
 test('an embedded PostgreSQL that is killed comes back by itself, with all that was acknowledged', async (t) => {
   const PEBBLES_DATA = await createTestDir(t)
@@ -19,13 +19,10 @@ test('an embedded PostgreSQL that is killed comes back by itself, with all that 
     const killed = await postmaster()
     process.kill(killed!, 'SIGKILL')
     // A connection may outlive the server by a moment and still answer: it is back when it is another one.
-    let isBack = false
-    for (let attempt = 0; attempt < 200 && !isBack; attempt++) {
-      await sleep(50)
+    await until('it is back', async () => {
       const isAnother = ![undefined, killed].includes(await postmaster())
-      isBack = isAnother && (await server.call('GET', '/readyz')).status === 200
-    }
-    assert.ok(isBack)
+      return isAnother && (await server.call('GET', '/readyz')).status === 200
+    })
   }
   const { body } = await server.call('GET', '/clients/k/progress?filename=a.csv')
   assert.equal(body.counts.done, 3)

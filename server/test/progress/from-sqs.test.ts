@@ -189,7 +189,8 @@ describe('updates from SQS', { skip: sqsMissing() }, () => {
   test('P14 without SQS_DLQ_URL what is not valid is left to the redrive policy, and the rest counts', async (t) => {
     const dlq = await sqs.createQueue()
     const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: dlq.arn, maxReceiveCount: 1 })
-    const source = await sqs.createQueue({ VisibilityTimeout: '1', RedrivePolicy })
+    // Longer than a machine comes to a halt: what is valid must not come again.
+    const source = await sqs.createQueue({ VisibilityTimeout: '8', RedrivePolicy })
     const own = await startServer(t, sqsEnv({ SQS_QUEUE_URL: source.url }))
     const valid = Array.from({ length: 99 }, (_, n) => ({ body: message('left.csv', { id: `left-${n}` }) }))
     await source.send([...valid, { body: 'poison' }])
@@ -228,7 +229,7 @@ describe('updates from SQS', { skip: sqsMissing() }, () => {
   })
 
   test('P14 P23 it tells what became of messages, how many wait, and what is wrong', async (t) => {
-    const source = await sqs.createQueue({ VisibilityTimeout: '1' })
+    const source = await sqs.createQueue({ VisibilityTimeout: '8' })
     let isBroken = false
     const proxy = await startSqsProxy(t, sharedSqs().SQS_ENDPOINT!, () => (isBroken ? 'broken' : 'passes'))
     const config = readConfig({

@@ -11,6 +11,7 @@ import { openTestPool, takeDatabaseAway } from '../helpers/database.ts'
 import { readEvents } from '../helpers/events.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { startServer } from '../helpers/server.ts'
+import { until } from '../helpers/until.ts'
 import { uploadJob } from '../jobs/helpers.ts'
 
 const PATH = '/clients/c/progress/stream'
@@ -33,10 +34,11 @@ describe('streams of live views', { concurrency: true }, () => {
       await sleep(50)
       await lock.query('COMMIT')
       lock.release()
-      await sleep(200)
-      const readers = [1, 2, 3].map(() => readEvents(t, server.url + path))
-      for (const reader of readers) assert.equal((await reader).status, 200)
-      for (const reader of readers) (await reader).close()
+      await until('there is room for three', async () => {
+        const readers = await Promise.all([1, 2, 3].map(() => readEvents(t, server.url + path)))
+        for (const reader of readers) reader.close()
+        return readers.every(({ status }) => status === 200)
+      })
     }
   })
 
@@ -48,8 +50,7 @@ describe('streams of live views', { concurrency: true }, () => {
     assert.deepEqual([refused.status, refused.body.code], [429, 'rate_limited'])
     assert.ok(Number(refused.headers.get('retry-after')) > 0)
     first.close()
-    await sleep(100)
-    assert.equal((await readEvents(t, server.url + PATH)).status, 200)
+    await until('its place is free', async () => (await readEvents(t, server.url + PATH)).status === 200)
   })
 
   test('beyond all live views of a process a viewer is told to come back', async (t) => {

@@ -5,6 +5,7 @@ import { readEvents } from '../helpers/events.ts'
 import { createMongoDatabase, openTestMongo } from '../helpers/mongo.ts'
 import { createTestDir, spawnServer, startServer, update } from '../helpers/server.ts'
 import { mongoMissing, sharedMongo, startMongo } from '../helpers/services.ts'
+import { until } from '../helpers/until.ts'
 import { runStorm, seededRandom } from '../verify/ledger-storm.ts'
 
 const PATH = '/clients/krn:mongo/progress'
@@ -79,7 +80,7 @@ describe('the API with MONGO_URI', { skip: mongoMissing() }, () => {
       assert.ok(headers.get('retry-after'))
     }
     await mongo.restart()
-    for (let tries = 0; (await ready()).status !== 200; tries++) assert.ok(tries < 100)
+    await until('it is back', async () => (await ready()).status === 200)
     const back = await server.call('POST', PATH, { body: update('away.csv') })
     assert.equal(back.body.counts.done, 1)
   })

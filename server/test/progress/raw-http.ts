@@ -47,27 +47,34 @@ export function sendRaw(url: string, { method, path, headers = {}, body }: RawRe
 export interface Talk {
   /** Everything that the server said. */
   said: string
-  /** The server closed the connection; otherwise we did, after `waitMs`. */
+  /** The server closed the connection; otherwise we did. */
   isClosedByServer: boolean
 }
 
-/** Sends bytes, whatever they are, and listens until the server closes the connection or `waitMs` have passed. */
+/**
+ * Sends bytes, whatever they are, and listens until the server closes the connection, `waitMs` have passed, or, where that
+ * is enough, the server has said anything.
+ */
 export function talk(
   url: string,
   bytes: (string | Uint8Array)[],
-  { waitMs = 2_000, reset = false } = {},
+  { waitMs = 60_000, reset = false, leavesWhenAnswered = false } = {},
 ): Promise<Talk> {
   const { hostname, port } = new URL(url)
   return new Promise((resolve) => {
     const socket = connect(Number(port), hostname)
     const heard: Buffer[] = []
     let isClosedByServer = true
-    const timer = setTimeout(() => {
+    const leave = () => {
       isClosedByServer = false
       if (reset) socket.resetAndDestroy()
       else socket.destroy()
-    }, waitMs)
-    socket.on('data', (chunk: Buffer) => heard.push(chunk))
+    }
+    const timer = setTimeout(leave, waitMs)
+    socket.on('data', (chunk: Buffer) => {
+      heard.push(chunk)
+      if (leavesWhenAnswered) leave()
+    })
     // A reset is one of the ways in which a server closes.
     socket.on('error', () => {})
     socket.on('close', () => {

@@ -226,7 +226,7 @@ async function withoutDatabase(url: string, work: () => Promise<void>) {
         await client.query(`ALTER DATABASE ${name} RENAME TO ${name}_gone`)
         break
       } catch (error) {
-        if (attempt === 50) throw error
+        if (attempt === 3_000) throw error
         await endConnections(client, name)
         await new Promise((resolve) => setTimeout(resolve, 20))
       }

@@ -128,7 +128,7 @@ describe('MongoDB, when an answer is lost', { skip: mongoMissing() }, () => {
         const done = file === 'known.csv' ? 2 : 1
         assert.equal(counts(outcome).done, done)
         // What came late had its chance.
-        await new Promise((resolve) => setTimeout(resolve, deliverAfterMs === 700 ? 800 : 0))
+        await proxy.settled()
         const [record] = await store.byIds([idOf(file)])
         assert.equal(record?.counts.done, done)
         const [issues] = await store.issues([{ recordId: idOf(file), kind: 'errors', after: 0, upTo: 5 }])

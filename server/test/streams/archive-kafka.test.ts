@@ -57,7 +57,7 @@ test('S2 S3 N5 from a log on Kafka, with events sent twice and events of others:
     assert.deepEqual(body.differences, [])
     assert.equal(body.archived + body.archiveInFlight, body.received)
     if (body.archived === EVENTS + 1 && body.archiveInFlight === 0) break
-    assert.ok(look < 400, JSON.stringify(body))
+    assert.ok(look < 1_200, JSON.stringify(body))
     await sleep(50)
   }
   const dir = await objectsOf(openTestPool(t, server.databaseUrl), server.dataDir)
@@ -115,7 +115,7 @@ test('S2 S3 N5 retention took events of an intent that was left open: an object 
   const ask = () =>
     pool.query(`SELECT partition, kind, archived_rows::int AS rows FROM archived ORDER BY partition, kind`)
   for (let look = 0; (await ask()).rows.reduce((sum, { rows }) => sum + rows, 0) < 20; look++) {
-    assert.ok(look < 400, JSON.stringify([(await ask()).rows, archiver.health()]))
+    assert.ok(look < 1_200, JSON.stringify([(await ask()).rows, archiver.health()]))
     await sleep(50)
   }
   assert.deepEqual((await ask()).rows, [

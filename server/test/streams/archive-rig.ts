@@ -55,7 +55,7 @@ export async function openRig(scope: Scope, more: Partial<ArchiveProcess> = {}, 
   /** Waits until it is so. */
   async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
     for (let look = 0; !(await isSo()); look++) {
-      assert.ok(look < 2_000, `waited in vain for ${what}`)
+      assert.ok(look < 3_000, `waited in vain for ${what}`)
       await sleep(20)
     }
   }

@@ -6,7 +6,9 @@ import {
   afterEntry,
   type ClosingCursor,
   type ClosingEntry,
+  readClosed,
   readClosings,
+  readHeads,
 } from '../../src/streams/windows/closings-postgres.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 import { atEnd } from '../helpers/scope.ts'
@@ -50,9 +52,9 @@ test('S4 N8 closings are read in the order of commits, in bounded pages, a windo
     const progress = { position: 1, resumeOffset: 1, scopes: [], late: [], parked: [], ...yielded }
     assert.ok(await commitProgress(pool, PARTITION, version++, progress))
   }
-  async function readAll(limit: number): Promise<ClosingEntry[]> {
+  async function readAll(limit: number, from: ClosingCursor = { sequence: 0 }): Promise<ClosingEntry[]> {
     const found: ClosingEntry[] = []
-    for (let after: ClosingCursor = { sequence: 0 }; ; after = afterEntry(found.at(-1)!)) {
+    for (let after = from; ; after = afterEntry(found.at(-1)!)) {
       const page = await readClosings(pool, PARTITION, after, limit)
       if (page.length === 0) return found
       assert.ok(page.reduce((sum, { aggregates }) => sum + aggregates.length, 0) <= limit)
@@ -115,6 +117,70 @@ test('S4 N8 closings are read in the order of commits, in bounded pages, a windo
   assert.deepEqual(
     many.map(({ sequence, revision }) => [sequence, revision?.key]),
     keys.map((key, n) => [12 + n, key]),
+  )
+
+  // A window of more keys than who follows closings should have in memory at once is several entries; the next ones
+  // are numbered behind them, also those of the same commit.
+  const large = Array.from({ length: 20_003 }, (_, n) => `${n % 2 === 0 ? '\u{1f600}' : '\ufffd'}${n}`)
+  const { window, ...of } = close(views, 240_000, '')
+  const total = { events: 2, values: [], sketches: undefined }
+  const whole = { ...window, events: large.length * 2, keys: new Map(large.map((key) => [key, total])) }
+  await commit({
+    closings: [close(views, 300_000, 'AB'), { ...of, window: whole }, close(sales, 300_000, 'X')],
+    revisions: [revise(views, 240_000, large[0]!, 1), revise(views, 240_000, 'new', 1)],
+  })
+  const from: ClosingCursor = { sequence: 11 + 1_001 }
+  const parts = (await readAll(7_001, from)).map((entry) => ({
+    ...entry,
+    sequence: entry.sequence - from.sequence,
+  }))
+  const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
+  assert.deepEqual(
+    parts.flatMap(({ startMs, aggregates }) => (startMs === 240_000 ? aggregates.map(({ key }) => key) : [])),
+    [...large.toSorted(byBytes), large[0], 'new'],
+  )
+  const counts = Map.groupBy(parts, ({ sequence }) => sequence)
+  assert.deepEqual(
+    Array.from(counts, ([sequence, pages]) => [
+      sequence,
+      pages[0]!.startMs,
+      pages.reduce((keys, { aggregates }) => keys + aggregates.length, 0),
+      pages[0]!.revision?.revision,
+    ]),
+    [
+      [1, 300_000, 2, undefined],
+      [2, 240_000, 20_000, undefined],
+      [3, 240_000, 3, undefined],
+      [4, 300_000, 1, undefined],
+      [5, 240_000, 1, 1],
+      [6, 240_000, 1, 1],
+    ],
+  )
+  assert.equal((await readHeads(pool, PARTITION + 1))[PARTITION], from.sequence + 6)
+  const live = await readClosed(
+    pool,
+    { clientKrn: 'krn:a', stream: 'pageviews' },
+    {
+      after: {
+        sequences: [0, 0, 0, from.sequence + 1],
+        within: { partition: PARTITION, key: large.toSorted(byBytes)[19_990]! },
+      },
+      heads: [0, 0, 0, from.sequence + 6],
+      limit: 100,
+    },
+  )
+  assert.deepEqual(
+    live.closed.map(({ sequence, aggregates, isWhole }) => [
+      sequence - from.sequence,
+      aggregates.length,
+      isWhole,
+    ]),
+    [
+      [2, 9, true],
+      [3, 3, true],
+      [5, 1, true],
+      [6, 1, true],
+    ],
   )
 
   async function loadAndClose(): Promise<void> {

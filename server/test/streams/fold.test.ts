@@ -395,6 +395,24 @@ describe('fold', () => {
     )
   })
 
+  test('S5 N1 of a stream that has nothing open a commit keeps the times alone: it is known anew, and what is closed stays closed', () => {
+    const log = [0, 700].map((at, offset): Logged => {
+      return { offset, client: 0, key: 'a', at, n: 1, appendedMs: 50_000 }
+    })
+    let looked = 0
+    const known = () => {
+      looked++
+      return { scopeId: 0, definition: DEFINITION }
+    }
+    const { checkpoint } = createStore()
+    const reader = createPartitionReader({ checkpoint, idleMs: 0, latePolicy: 'keep', known })
+    reader.take({ ...sliceOf(log, 0, 1), endedMs: 60_000 })
+    assert.deepEqual([reader.harvest(false).closings.length, looked], [1, 1])
+    reader.take(sliceOf(log, 1, 1))
+    const { late, scopes } = reader.harvest(false)
+    assert.deepEqual([late.length, scopes[0]?.closedMs, looked], [1, 1_000, 2])
+  })
+
   test('S5 an event from the future moves stream time to the instant of its arrival, so those after it still count', () => {
     const scope = createScope(DEFINITION.rule)
     assert.equal(take(scope, 0, 10_000, 9_500, 'a', [1, 1, 1, 1]), true)

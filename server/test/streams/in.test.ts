@@ -156,6 +156,13 @@ describe('events in', () => {
     assert.deepEqual([keyed.body.duplicates, retried.body.duplicates], [0, 2])
     assert.equal((await post('/api/pageviews/batch', [pageview()], key)).status, 422)
 
+    // A key is its caller's, in the ledger as here: another one's request is another request, whatever is in it.
+    const token = await (await server()).token('bob@example.com', 'krn:dev')
+    const bobs = await (await server()).call('POST', '/api/pageviews/batch', {
+      ...{ token, headers: key, body: plain },
+    })
+    assert.deepEqual([bobs.status, bobs.body.duplicates], [202, 0])
+
     // A request of which nothing was taken leaves its key free for the corrected one.
     const faulty = { 'idempotency-key': 'faulty' }
     assert.equal((await post('/api/pageviews', pageview({ postcode: '' }), faulty)).status, 400)

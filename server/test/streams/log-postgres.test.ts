@@ -50,8 +50,7 @@ for (const [what, deliverAfterMs] of [
       proxy.loseNextCommit({ deliverAfterMs })
       const places = await log.append(events)
       assert.equal(proxy.lost, 1)
-      // The statement that came late is done.
-      if (deliverAfterMs === 300) await delay(400)
+      await proxy.settled()
       const found = []
       for (let partition = 0; partition < log.partitions; partition++)
         found.push(...(await readAll(behind, partition)).map(({ offset }) => `${partition}/${offset}`))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pino } from 'pino'
-import { watchPart } from '../../src/streams/shares/part-health.ts'
+import { healthWith, watchPart } from '../../src/streams/shares/part-health.ts'
 
 const fault = (code: string) => Object.assign(new Error(`${code} 10.0.0.1`), { code })
 
@@ -33,4 +33,15 @@ test('S7 what fails at many places, again and again, is logged once; a part is w
   assert.equal(lines.at(-1)!.failures, 241)
   watch.failed(0, fault('ECONNREFUSED'), 'away')
   assert.equal(lines.length, 4)
+})
+
+test('S7 while the log is away its readers wait, though nothing of theirs has failed; a failure of their own goes first', () => {
+  const lastError = { at: new Date(5), message: 'no broker' }
+  const log = { awaySinceMs: 3, lastError, refusedRecords: 0, goneRecords: 0 }
+  const well = { status: 'running', since: undefined, lastError: undefined } as const
+  assert.deepEqual(healthWith(log, well), { status: 'waiting', since: new Date(3), lastError })
+  assert.equal(healthWith({ ...log, awaySinceMs: undefined }, well), well)
+  assert.equal(healthWith(undefined, well), well)
+  const failing = { status: 'waiting', since: new Date(1), lastError: undefined } as const
+  assert.equal(healthWith(log, failing), failing)
 })

@@ -40,7 +40,7 @@ describe('revisions', () => {
           const body = await get(`/api/streams/${stream}/balance?recount=true`)
           assert.deepEqual(body.differences, [])
           if (body.received === received && body.open === 0 && body.inFlight === 0) return body
-          assert.ok(look < 300, JSON.stringify(body))
+          assert.ok(look < 1_200, JSON.stringify(body))
           await sleep(50)
         }
       },

@@ -54,7 +54,7 @@ describe('event streams with the log on Kafka', { skip: kafkaMissing() }, () => 
           assert.deepEqual(body.differences, [])
           assert.ok(body.received <= events)
           if (body.received === events && body.open === 0 && body.inFlight === 0) return body
-          assert.ok(look < 400, JSON.stringify(body))
+          assert.ok(look < 1_200, JSON.stringify(body))
           await sleep(50)
         }
       },

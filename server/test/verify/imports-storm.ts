@@ -205,7 +205,7 @@ async function persistently<T>(work: () => Promise<T>): Promise<T> {
 async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({
     connectionString: url,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: 30_000,
     query_timeout: 60_000,
   })
   client.on('error', () => {})

@@ -22,6 +22,8 @@ const ARGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // One for all pages of a suite, which compiles the page's scripts once.
+  '--renderer-process-limit=1',
 ]
 
 export interface PageOptions extends BrowserContextOptions {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Page } from 'playwright-core'
+import { freePort } from '../../../scripts/services/process.ts'
 import { openTestPool } from '../../../server/test/helpers/database.ts'
 import { startServer } from '../../../server/test/helpers/server.ts'
 import { HEADER, uploadJob, validRows } from '../../../server/test/jobs/helpers.ts'
@@ -49,42 +49,52 @@ describeInBrowser('the live view in the page', (openPage) => {
     let reads: number[] = []
     const page = await openPage(t, server, {
       prepare: async (opened) => {
+        await opened.clock.install()
         await opened.route('**/api/jobs/stream', (route) => route.abort())
         reads = watchReads(opened)
       },
     })
+    /** Lets the page's own clock go on, and waits until all that it asked for by then was seen. */
+    const pass = async (ms: number) => {
+      await page.clock.runFor(ms)
+      await page.evaluate(`fetch('/livez').then((answer) => answer.text())`)
+    }
     await page.getByText('Polling', { exact: true }).waitFor()
     const idle = reads.length
-    await delay(2.5 * POLL_MS)
+    await pass(2.5 * POLL_MS)
     assert.equal(reads.length, idle, 'nothing is under way, and it asks')
 
     await chooseFiles(page, csvFile('waiting.csv', HEADER))
     await rowOf(page, 'waiting.csv').getByText('Pending').waitFor()
-    const begun = reads.length
-    await delay(2.5 * POLL_MS)
-    const asked = reads.length - begun
-    assert.ok(asked >= 2 && asked <= 8, `${asked} requests`)
+    const now = () => page.evaluate<number>('Date.now()')
+    const [begun, begunAt] = [reads.length, await now()]
+    for (let times = 0; times < 3; times++) await pass(POLL_MS)
+    // The list and the counts each time; the page's clock goes on between, too.
+    const [asked, tookMs] = [reads.length - begun, (await now()) - begunAt]
+    assert.ok(asked >= 4 && asked <= 2 + (2 * tookMs) / POLL_MS, `${asked} requests in ${tookMs} ms`)
 
     await pool.query(`UPDATE jobs SET status = 'completed', sequence = sequence + 1, completed_at = now()`)
+    await pass(POLL_MS)
     await rowOf(page, 'waiting.csv').getByText('Completed').waitFor()
     // The answer about the counts may come a little later than the one about the list.
-    await delay(POLL_MS)
+    await pass(POLL_MS)
     const ended = reads.length
-    await delay(2.5 * POLL_MS)
+    await pass(2.5 * POLL_MS)
     assert.equal(reads.length, ended, 'all has ended, and it asks')
   })
 
   test('W3 the page finds back by itself when the server was away', async (t) => {
-    const first = await startServer(t)
+    // Not one that the kernel gives to others while nobody listens.
+    const PORT = String(await freePort())
+    const first = await startServer(t, { PORT })
     const page = await openPage(t, first)
     await page.getByText('Live', { exact: true }).waitFor()
     await first.stop()
     await page.getByText(/Reconnecting|Polling/).waitFor()
-    const { port } = new URL(first.url)
-    const env = { DATABASE_URL: first.databaseUrl, PEBBLES_DATA: first.dataDir, PORT: port }
+    const env = { DATABASE_URL: first.databaseUrl, PEBBLES_DATA: first.dataDir, PORT }
     const second = await startServer(t, env)
     await uploadJob(second, HEADER, { filename: 'meanwhile.csv' })
-    await rowOf(page, 'meanwhile.csv').waitFor({ timeout: 45_000 })
+    await rowOf(page, 'meanwhile.csv').waitFor()
     await page.getByText('Live', { exact: true }).waitFor()
   })
 

@@ -12,7 +12,8 @@ export const LimitSchema = (fallback: number, maximum = MAX_PAGE) =>
 export const CursorSchema = Type.Optional(
   Type.String({
     minLength: 1,
-    maxLength: 200,
+    // Three texts of 128 characters are the longest key of a stream; escaped, a character may take seven bytes.
+    maxLength: 4_096,
     description: 'Cursor from the `Link` header of the page before.',
   }),
 )

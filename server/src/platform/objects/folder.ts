@@ -35,22 +35,24 @@ export async function openObjectFolder(root: string): Promise<ObjectStore> {
   return {
     location: { folder: root },
     async stage(name, source, { maxBytes }) {
-      const target = pathOf(root, name)
+      requireObjectName(name)
       const { path, discard, written } = await writePartial((file) => writeAll(file, source, maxBytes))
-      return { ...written, keep: () => moveInto(path, target, rename), discard }
+      return { ...written, keep: () => moveInto(root, name, path, rename), discard }
     },
     async createOnly(name, pieces) {
-      const target = pathOf(root, name)
+      requireObjectName(name)
       const { path, discard } = await writePartial(async (file) => {
         for (const piece of pieces) await writePiece(file, piece)
       })
       try {
         // A rename would replace what is there.
-        await moveInto(path, target, link)
+        await moveInto(root, name, path, link)
         return 'created'
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'EEXIST') return 'exists'
-        throw error
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        // Whoever wrote it may have died before its name was durable.
+        await syncFolders(root, name)
+        return 'exists'
       } finally {
         await discard()
       }
@@ -105,15 +107,22 @@ async function writePiece(file: FileHandle, piece: Uint8Array): Promise<void> {
   }
 }
 
-async function moveInto(temporary: string, path: string, move: typeof rename): Promise<void> {
-  const made = await mkdir(dirname(path), { recursive: true })
-  await move(temporary, path)
-  // The new name is durable once its folder is, and a new folder once the one that it lies in is.
-  const last = dirname(made ?? path)
-  for (let at = dirname(path); ; at = dirname(at)) {
-    await using folder = await open(at, 'r')
+async function moveInto(root: string, name: string, from: string, move: typeof rename): Promise<void> {
+  const path = pathOf(root, name)
+  await mkdir(dirname(path), { recursive: true })
+  await move(from, path)
+  await syncFolders(root, name)
+}
+
+/**
+ * A new name is durable once its folder is, and a new folder once the one that it lies in is. All of them: another
+ * process may have made some a moment ago.
+ */
+async function syncFolders(root: string, name: string): Promise<void> {
+  for (let at = name; at !== '.'; ) {
+    at = dirname(at)
+    await using folder = await open(join(root, at), 'r')
     await folder.sync()
-    if (at === last) return
   }
 }
 

@@ -52,7 +52,8 @@ export function openDatabase({
     connectionString: url,
     types,
     application_name: 'pebbles',
-    connectionTimeoutMillis: 5_000,
+    // A machine that comes to a halt for some seconds must not end a start, nor cost an answer.
+    connectionTimeoutMillis: 10_000,
     idle_in_transaction_session_timeout: 10_000,
     keepAlive: true,
   }

@@ -74,12 +74,12 @@ export interface ListenOptions {
   log: (message: string, error: Error) => void
   /** A connection that was dropped without a word is noticed after this time and the next. Default: 15 s. */
   checkEveryMs?: number
-  /** Time for connecting, and for each answer. Default: 5 s. */
+  /** Time for connecting, and for each answer. Default: 10 s. */
   timeoutMs?: number
 }
 
 const CHECK_MS = 15_000
-const TIMEOUT_MS = 5_000
+const TIMEOUT_MS = 10_000
 const RECONNECT_MS = 1_000
 
 /** A connection that listens. */

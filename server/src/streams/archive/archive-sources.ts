@@ -141,7 +141,7 @@ async function readAggregates(
   return { runs, next: entries.at(-1)!.sequence + 1, isEnd }
 }
 
-/** A window lies in one object, so it is read as a whole: by itself when it is larger than a page. */
+/** An entry lies in one object, so it is read as a whole: by itself when it is larger than a page. */
 async function completeOrLeave(
   pool: Pool,
   partition: number,

@@ -24,6 +24,9 @@ export interface AppenderOptions {
   maxPendingBytes: number
 }
 
+/** So long, and no longer, a batch waits for callers; with so many events it does not wait. */
+const GATHER_MS = 2
+const WORTH_EVENTS = 1_000
 const MAX_BATCH_EVENTS = 20_000
 const MAX_BATCH_BYTES = 8 * 1024 * 1024
 /** Roughly what an event takes in memory beside its payload. */
@@ -42,6 +45,9 @@ export function createAppender({ append, maxPending, maxPendingBytes }: Appender
   let pendingBytes = 0
   /** A batch is being written, or about to be. */
   let isBusy = false
+  /** Half of the callers there were when the last batch was done: those that it answered, and those who waited. */
+  let expected = 0
+  let gathering: NodeJS.Timeout | undefined
   let isClosed = false
   let whenIdle: (() => void) | undefined
 
@@ -64,9 +70,20 @@ export function createAppender({ append, maxPending, maxPendingBytes }: Appender
     })
   }
 
-  /** At the end of this turn of the event loop, so that requests that arrived together are written together. */
+  /**
+   * Callers that come again as soon as they are answered make two groups that take turns. When one is small, its batch
+   * costs as much as a large one, and there is nothing to do meanwhile: so a batch begins with half of the callers.
+   */
   function schedule(): void {
     if (isBusy || queue.length === 0) return
+    if (queue.length >= expected || pending >= WORTH_EVENTS) begin()
+    else gathering ??= setTimeout(begin, GATHER_MS)
+  }
+
+  /** At the end of this turn of the event loop, so that requests that arrived together are written together. */
+  function begin(): void {
+    clearTimeout(gathering)
+    gathering = undefined
     isBusy = true
     setImmediate(() => void writeNext())
   }
@@ -79,6 +96,7 @@ export function createAppender({ append, maxPending, maxPendingBytes }: Appender
       pendingBytes -= sizeBytes
     }
     isBusy = false
+    expected = (batch.length + queue.length) / 2
     schedule()
     if (pending === 0) whenIdle?.()
   }

@@ -1,21 +1,20 @@
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import type { JobAccess } from '../../jobs/caller.ts'
+import type { Caller, JobAccess } from '../../jobs/caller.ts'
 import { digest } from '../../platform/digest.ts'
 import { PebblesError } from '../../platform/errors.ts'
 import type { App } from '../../platform/http/app.ts'
-import { type AuthHooks, sameClient } from '../../platform/http/auth.ts'
+import { type AuthHooks, callerOf, sameClient } from '../../platform/http/auth.ts'
 import { idempotencyKeyOf } from '../../platform/http/idempotency.ts'
 import { MAX_FAULTS } from '../../platform/http/json.ts'
 import { problems } from '../../platform/http/problem.ts'
 import { compileCheck, invalidRequest, validatorCompiler } from '../../platform/http/validation.ts'
 import { PAGEVIEWS, PAGEVIEWS_DECLARATION } from '../declaration.ts'
 import { defineStream, type StreamDefinition } from '../definition.ts'
-import type { NewEvent } from '../log/log.ts'
 import type { EventTally } from '../metrics.ts'
 import { requireStream, StreamParams, type Streams } from '../streams.ts'
 import type { Appender } from './appender.ts'
-import { type Ingested, ingest } from './ingest.ts'
+import { type Ingested, sift } from './ingest.ts'
 import { parseNdjson } from './ndjson.ts'
 
 /** Events in one request. Its bytes are bounded as those of any other. */
@@ -71,11 +70,11 @@ export function registerPageviewRoutes(app: App, parts: InRoutes): void {
       validatorCompiler: anyBody,
     },
     async (request, reply) => {
-      const { clientKrn } = access.callerOf(request)
-      const definition = await requireStream(streams, clientKrn, PAGEVIEWS)
-      const ingested = await take(parts, request, clientKrn, definition, [request.body])
+      const caller = access.callerOf(request)
+      const ingested = await take(parts, request, caller, streams.pageviews, [request.body])
       if (ingested.accepted === 0) throw invalidRequest(ingested.refused[0]!.errors)
-      return reply.code(202).send(ingested)
+      reply.code(202)
+      return ingested
     },
   )
 
@@ -94,9 +93,8 @@ export function registerPageviewRoutes(app: App, parts: InRoutes): void {
       validatorCompiler: anyBody,
     },
     async (request, reply) => {
-      const { clientKrn } = access.callerOf(request)
-      const definition = await requireStream(streams, clientKrn, PAGEVIEWS)
-      return reply.code(202).send(await takeBatch(parts, request, clientKrn, definition))
+      const caller = access.callerOf(request)
+      return reply.code(202).send(await takeBatch(parts, request, caller, streams.pageviews))
     },
   )
 }
@@ -128,7 +126,8 @@ export function registerEventRoutes(app: App, parts: InRoutes): void {
     async (request, reply) => {
       const { clientKrn, stream } = request.params
       const definition = await requireStream(parts.streams, clientKrn, stream)
-      return reply.code(202).send(await takeBatch(parts, request, clientKrn, definition))
+      const { email } = callerOf(request)
+      return reply.code(202).send(await takeBatch(parts, request, { clientKrn, email }, definition))
     },
   )
 }
@@ -150,12 +149,12 @@ const anyBody: typeof validatorCompiler = (route) =>
 async function takeBatch(
   parts: InRoutes,
   request: FastifyRequest,
-  clientKrn: string,
+  caller: Caller,
   definition: StreamDefinition,
 ): Promise<Ingested> {
   const faults = checkItems(request.body)
   if (faults.length > 0) throw invalidRequest(faults)
-  const ingested = await take(parts, request, clientKrn, definition, request.body as unknown[])
+  const ingested = await take(parts, request, caller, definition, request.body as unknown[])
   if (ingested.accepted === 0) throw invalidRequest(allFaults(ingested))
   return ingested
 }
@@ -173,27 +172,39 @@ function allFaults({ refused }: Ingested) {
 async function take(
   { appender, bindKey, tally }: InRoutes,
   request: FastifyRequest,
-  clientKrn: string,
+  { clientKrn, email }: Caller,
   definition: StreamDefinition,
   items: readonly unknown[],
 ): Promise<Ingested> {
-  const key = idempotencyKeyOf(request)
-  async function append(events: readonly NewEvent[]) {
+  const sent = idempotencyKeyOf(request)
+  // As everywhere a key is its caller's: under the same one somebody else sends another request.
+  const key = sent === undefined ? undefined : digest(email, sent)
+  const { events, refused } = sift(definition, clientKrn, items, key)
+  let duplicates = 0
+  if (events.length > 0) {
     // Not before there is something to append: a key whose request was at fault may be used for the corrected one.
-    if (key !== undefined) await requireSame(key)
-    return appender.submit(events)
+    if (key !== undefined) await requireSame(bindKey, clientKrn, definition.name, key, items)
+    for (const place of await appender.submit(events)) if (place === 'duplicate') duplicates++
   }
-  async function requireSame(key: string) {
-    // What could not be read is an error, of which JSON shows nothing: its message tells it apart.
-    const content = items.map((item) => (item instanceof PebblesError ? item.message : item))
-    const bound = {
-      id: digest('events', clientKrn, definition.name, key),
-      fingerprint: digest(JSON.stringify(content)),
-    }
-    if (await bindKey(bound)) return
-    throw new PebblesError('idempotency_mismatch', 'This Idempotency-Key was sent before with other events.')
-  }
-  const ingested = await ingest(append, definition, clientKrn, items, key)
+  const ingested = { accepted: events.length, duplicates, refused }
   tally(definition.name, ingested)
   return ingested
+}
+
+/** @throws PebblesError `idempotency_mismatch` when the key was sent before with other events */
+async function requireSame(
+  bindKey: InRoutes['bindKey'],
+  clientKrn: string,
+  stream: string,
+  key: string,
+  items: readonly unknown[],
+): Promise<void> {
+  // What could not be read is an error, of which JSON shows nothing: its message tells it apart.
+  const content = items.map((item) => (item instanceof PebblesError ? item.message : item))
+  const bound = {
+    id: digest('events', clientKrn, stream, key),
+    fingerprint: digest(JSON.stringify(content)),
+  }
+  if (await bindKey(bound)) return
+  throw new PebblesError('idempotency_mismatch', 'This Idempotency-Key was sent before with other events.')
 }

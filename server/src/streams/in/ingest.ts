@@ -1,7 +1,7 @@
 import { digest } from '../../platform/digest.ts'
 import { type FieldFault, PebblesError } from '../../platform/errors.ts'
 import type { StreamDefinition, StreamEvent } from '../definition.ts'
-import type { Appended, NewEvent } from '../log/log.ts'
+import type { NewEvent } from '../log/log.ts'
 
 /** What became of the events of one request. */
 export interface Ingested {
@@ -21,21 +21,23 @@ export interface RefusedItem {
 /** Faults told of one item; its sender sends 10,000 of them. */
 const MAX_ITEM_FAULTS = 10
 
+export interface Sifted {
+  events: NewEvent[]
+  refused: RefusedItem[]
+}
+
 /**
- * Checks events one by one and appends those that are valid; one that is not harms no other.
+ * Checks events one by one; one that is not valid harms no other.
  *
- * @param append is called when there are valid ones
  * @param items values as they were sent; an error stands for what could not be read
- * @param key of the request: with the place of an event it is the id of one that has none of its own
- * @throws PebblesError `overloaded`, `unavailable`: nothing, or all of it, may have been appended
+ * @param key of the request, its caller's: with the place of an event it is the id of one that has none of its own
  */
-export async function ingest(
-  append: (events: readonly NewEvent[]) => Promise<Appended[]>,
+export function sift(
   definition: StreamDefinition,
   clientKrn: string,
   items: readonly unknown[],
   key: string | undefined,
-): Promise<Ingested> {
+): Sifted {
   const nowMs = Date.now()
   const events: NewEvent[] = []
   const refused: RefusedItem[] = []
@@ -44,10 +46,7 @@ export async function ingest(
     if (errors.length > 0) refused.push({ item, errors: errors.slice(0, MAX_ITEM_FAULTS) })
     else events.push(toNewEvent(definition, clientKrn, value as StreamEvent, key, item))
   }
-  const places = events.length > 0 ? await append(events) : []
-  let duplicates = 0
-  for (const place of places) if (place === 'duplicate') duplicates++
-  return { accepted: events.length, duplicates, refused }
+  return { events, refused }
 }
 
 function faultsOf(definition: StreamDefinition, value: unknown, nowMs: number): FieldFault[] {

@@ -61,7 +61,7 @@ const pageFields = { limit: LimitSchema(1_000, MAX_PAGE), after: CursorSchema }
 const AggregateQuery = Type.Object({
   key: Type.Optional(
     Type.String({
-      maxLength: 2_048,
+      maxLength: 4_096,
       description: 'One key only: its text, or with several fields, or others than strings, a JSON array.',
     }),
   ),

@@ -1,4 +1,5 @@
 import type { Log } from '../../platform/log.ts'
+import type { LogHealth } from '../log/log.ts'
 
 /** What goes on failing is said so often. */
 const SAY_EVERY_MS = 60_000
@@ -11,6 +12,12 @@ export interface PartHealth {
   since: Date | undefined
   /** The last thing that went wrong; it may be long over. Not for everybody: it may name addresses. */
   lastError: { at: Date; message: string } | undefined
+}
+
+/** Who reads a log that is away waits for it, though nothing of its own has failed. */
+export function healthWith(log: LogHealth | undefined, own: PartHealth): PartHealth {
+  if (own.status === 'waiting' || log?.awaySinceMs === undefined) return own
+  return { status: 'waiting', since: new Date(log.awaySinceMs), lastError: log.lastError }
 }
 
 /** What a part of the role `streams` does at several places, such as partitions, each of which fails by itself. */

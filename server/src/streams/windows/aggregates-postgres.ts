@@ -10,6 +10,8 @@ import { createTotalsWriter, isoOf } from './totals-rows.ts'
 export const GROUP = 'aggregator'
 /** Aggregates read and written at once, with their sketches. */
 const MAX_REVISED = 500
+/** Of one entry of closings: who follows them, as archives do, has all keys of one in memory. */
+const MAX_KEYS = 20_000
 
 export interface SavedProgress extends SavedScope {
   scopeId: number
@@ -84,6 +86,8 @@ export async function scopeIdOf(pool: Pool, clientKrn: string, stream: string): 
   return (await find()).rows[0].id
 }
 
+const NONE: SavedProgress['parked'] = new Map()
+
 /** The checkpoint of a partition, made when it is the first time. */
 export function loadCheckpoint(pool: Pool, partition: number): Promise<Checkpoint> {
   return inTransaction(pool, async (tx) => {
@@ -114,7 +118,7 @@ export function loadCheckpoint(pool: Pool, partition: number): Promise<Checkpoin
         watermarkMs: row.watermark_ms,
         closedMs: row.closed_ms,
         appendedMs: row.appended_ms,
-        parked: parked.get(row.scope_id) ?? new Map(),
+        parked: parked.get(row.scope_id) ?? NONE,
       })),
     }
   })
@@ -144,17 +148,17 @@ export function commitProgress(
     })
     if (rows.length === 0) return false
     if (scopes.length > 0) await saveScopes(tx, partition, scopes)
-    const after = rows[0].sequence - entries
+    let after = rows[0].sequence - entries
     if (closings.length > 0) {
       const keys = await insertAggregates(tx, partition, closings)
-      await insertClosings(tx, partition, after, closings, keys)
+      after += await insertClosings(tx, partition, after, closings, keys)
     }
     if (parked.length > 0) await parkWindows(tx, partition, version + 1, parked)
     if (late.length > 0) await insertLate(tx, partition, late)
     // After the windows: some of the same commit may be revised by it.
     for (let from = 0; from < revisions.length; from += MAX_REVISED) {
       const some = revisions.slice(from, from + MAX_REVISED)
-      await reviseAggregates(tx, partition, after + closings.length + from, some)
+      await reviseAggregates(tx, partition, after + from, some)
     }
     return true
   })
@@ -184,19 +188,39 @@ async function saveScopes(tx: ClientBase, partition: number, scopes: readonly Sc
   })
 }
 
+/**
+ * A window of more keys than an entry has becomes several, in the order of keys. There is one entry for each in the
+ * sequence already.
+ *
+ * @returns how many there are
+ */
 async function insertClosings(
   tx: ClientBase,
   partition: number,
   after: number,
   closings: readonly Closing[],
   keys: ReadonlyMap<Closing, number>,
-): Promise<void> {
-  await tx.query({
+): Promise<number> {
+  const { rowCount } = await tx.query({
     name: 'insert-closings',
-    text: `INSERT INTO closings (partition, sequence, scope_id, window_start, keys, events)
-           SELECT $1, $2 + place, scope_id, window_start, keys, events
-           FROM unnest($3::integer[], $4::timestamptz[], $5::integer[], $6::bigint[])
-             WITH ORDINALITY AS c (scope_id, window_start, keys, events, place)`,
+    text: `WITH closed AS (
+             SELECT * FROM unnest($3::integer[], $4::timestamptz[], $5::integer[], $6::bigint[])
+               WITH ORDINALITY AS c (scope_id, window_start, keys, events, place)
+           ), entries AS (
+             SELECT *, NULL AS first_key, NULL AS last_key FROM closed WHERE keys <= ${MAX_KEYS}
+             UNION ALL
+             SELECT c.scope_id, c.window_start, p.keys, p.events, c.place, p.first_key, p.last_key
+             FROM closed c CROSS JOIN LATERAL (
+               SELECT count(*) AS keys, sum(events) AS events, min(key) AS first_key, max(key) AS last_key
+               FROM (SELECT a.key, a.events, (row_number() OVER (ORDER BY a.key) - 1) / ${MAX_KEYS} AS part
+                     FROM aggregates a
+                     WHERE a.scope_id = c.scope_id AND a.window_start = c.window_start AND a.partition = $1) k
+               GROUP BY part) p
+             WHERE c.keys > ${MAX_KEYS})
+           INSERT INTO closings (partition, sequence, scope_id, window_start, keys, events, first_key, last_key)
+           SELECT $1, $2 + row_number() OVER (ORDER BY place, first_key), scope_id, window_start, keys, events,
+                  first_key, last_key
+           FROM entries`,
     values: [
       partition,
       after,
@@ -206,6 +230,13 @@ async function insertClosings(
       numberArray(closings.map(({ window }) => window.events)),
     ],
   })
+  const entries = rowCount!
+  if (entries > closings.length)
+    await tx.query(
+      'UPDATE log_checkpoints SET sequence = sequence + $3 WHERE reader_group = $1 AND partition = $2',
+      [GROUP, partition, entries - closings.length],
+    )
+  return entries
 }
 
 /**

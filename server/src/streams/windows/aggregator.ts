@@ -138,7 +138,12 @@ function createKnownScopes({ pool, streams }: Pick<AggregatorOptions, 'pool' | '
         const name = nameOf(clientKrn, stream)
         if (known.has(name)) continue
         const definition = await streams.define(clientKrn, stream)
-        if (!definition) throw new Error('the log holds events of a stream that is not declared')
+        // As after the restore of a backup. Whoever is on call has to know which one to declare; the world has not.
+        if (!definition)
+          throw Object.assign(new Error('the log holds events of a stream that is not declared'), {
+            clientKrn,
+            stream,
+          })
         known.set(name, { scopeId: await scopeIdOf(pool, clientKrn, stream), definition })
       }
     },

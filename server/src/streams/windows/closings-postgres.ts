@@ -3,7 +3,7 @@ import { numberArray } from '../../platform/postgres/arrays.ts'
 import { orAway } from '../../platform/postgres/database.ts'
 import type { Aggregate } from '../query/read-postgres.ts'
 
-/** One window of one partition, with its keys there; or one aggregate that was revised. */
+/** One window of one partition, with its keys there, or a part of them; or one aggregate that was revised. */
 export interface ClosedWindow {
   partition: number
   sequence: number
@@ -14,15 +14,26 @@ export interface ClosedWindow {
   revision: { revision: number; delta: number } | undefined
 }
 
-/** Of an entry `e` of closings: what it made known. A window is shown as it was when it closed. */
-const AGGREGATES = `
-  SELECT e.key, e.total_events AS events, e.measures WHERE e.key IS NOT NULL
-  UNION ALL
-  (SELECT a.key, CASE WHEN a.revision = 0 THEN a.events ELSE a.first_events END,
-          CASE WHEN a.revision = 0 THEN a.measures ELSE a.first_measures END
-   FROM aggregates a
-   WHERE e.key IS NULL AND a.scope_id = e.scope_id AND a.window_start = e.window_start
-     AND a.partition = e.partition AND (a.revision = 0 OR a.first_events IS NOT NULL)`
+/**
+ * Of an entry `e` of closings: what it made known. A window is shown as it was when it closed.
+ *
+ * @param after key of which those behind it are meant, or NULL for all
+ * @param limit most aggregates
+ */
+function aggregatesOf(after: string, limit: string): string {
+  const ofWindow = (keys: string) => `
+    (SELECT a.key, CASE WHEN a.revision = 0 THEN a.events ELSE a.first_events END,
+            CASE WHEN a.revision = 0 THEN a.measures ELSE a.first_measures END
+     FROM aggregates a
+     WHERE e.key IS NULL AND a.scope_id = e.scope_id AND a.window_start = e.window_start
+       AND a.partition = e.partition AND (a.revision = 0 OR a.first_events IS NOT NULL)
+       AND a.key >= coalesce(${after} || chr(1), e.first_key, '') AND ${keys}
+     ORDER BY a.key LIMIT ${limit})`
+  // Each with both ends in its index, or a page would read the window to its end.
+  return `SELECT e.key, e.total_events AS events, e.measures WHERE e.key IS NOT NULL
+    UNION ALL ${ofWindow('e.last_key IS NULL')}
+    UNION ALL ${ofWindow('a.key <= e.last_key')}`
+}
 
 /** How many windows each partition has closed. */
 export async function readHeads(pool: Pool, partitions: number): Promise<number[]> {
@@ -81,9 +92,7 @@ export async function readClosed(
                FROM found)
              SELECT e.partition, e.sequence, e.window_start, a.key, a.events, a.measures, e.revision, e.events AS delta
              FROM entries e
-             CROSS JOIN LATERAL (${AGGREGATES}
-                 AND a.key >= CASE WHEN e.is_within THEN $7 || chr(1) ELSE '' END
-               ORDER BY a.key LIMIT $5)) a
+             CROSS JOIN LATERAL (${aggregatesOf('CASE WHEN e.is_within THEN $7 END', '$5')}) a
              WHERE e.before < $5
              ORDER BY e.partition, e.sequence, a.key LIMIT $5`,
       values: [
@@ -124,7 +133,7 @@ export interface ClosingCursor {
   key?: string | undefined
 }
 
-/** A window that closed, or an aggregate that was revised after its window had closed. */
+/** A window that closed, or some of its keys; or an aggregate that was revised after its window had closed. */
 export interface ClosingEntry {
   sequence: number
   clientKrn: string
@@ -174,9 +183,7 @@ export async function readClosings(
                     e.revision, e.events AS delta
              FROM entries e
              JOIN stream_scopes s ON s.id = e.scope_id
-             LEFT JOIN LATERAL (${AGGREGATES}
-                 AND a.key >= CASE WHEN e.sequence = $2 THEN $3 || chr(1) ELSE '' END
-               ORDER BY a.key LIMIT $4)) a ON true
+             LEFT JOIN LATERAL (${aggregatesOf('CASE WHEN e.sequence = $2 THEN $3 END', '$4')}) a ON true
              ORDER BY e.sequence, a.key LIMIT $4`,
       values: [partition, after.sequence, after.key ?? null, limit + 1],
     }),

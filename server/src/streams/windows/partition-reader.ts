@@ -1,6 +1,13 @@
 import type { StreamDefinition, StreamEvent } from '../definition.ts'
 import type { Slice } from '../log/log.ts'
-import type { Checkpoint, Closing, LateEvent, Progress, ScopeChange } from './aggregates-postgres.ts'
+import type {
+  Checkpoint,
+  Closing,
+  LateEvent,
+  Progress,
+  SavedProgress,
+  ScopeChange,
+} from './aggregates-postgres.ts'
 import {
   addEvent,
   advance,
@@ -10,6 +17,7 @@ import {
   park,
   rebuild,
   resumeOffset,
+  type SavedScope,
   type Scope,
   type Totals,
   take,
@@ -26,6 +34,9 @@ export interface KnownScope {
   scopeId: number
   definition: StreamDefinition
 }
+
+/** A stream of a client that has nothing open. */
+type Idle = SavedScope & Partial<Pick<SavedProgress, 'parked'>>
 
 interface Reading extends KnownScope {
   scope: Scope
@@ -87,8 +98,12 @@ export interface PartitionReaderOptions {
 
 export function createPartitionReader(options: PartitionReaderOptions): PartitionReader {
   const { checkpoint, idleMs, latePolicy, known } = options
+  /** Those that have something open, or have had since the last harvest. */
   const readings = new Map<string, Reading>()
-  const saved = new Map(checkpoint.scopes.map((scope) => [nameOf(scope.clientKrn, scope.stream), scope]))
+  /** Of the others what has to be known, which is little: clients may be many. */
+  const saved = new Map(
+    checkpoint.scopes.map((scope): [string, Idle] => [nameOf(scope.clientKrn, scope.stream), scope]),
+  )
   let next = checkpoint.resumeOffset
   let committed = checkpoint.position
   let events = 0
@@ -181,37 +196,35 @@ export function createPartitionReader(options: PartitionReaderOptions): Partitio
     return next - resumeOffset(scopes, next)
   }
 
+  function takeChange(reading: Reading, revisions: Revision[]): ScopeChange {
+    const { scopeId, counted, late } = reading
+    const { watermarkMs, closedMs, appendedMs, openEvents: open, rule } = reading.scope
+    let revised = 0
+    for (const [windowStartMs, keys] of reading.revisions)
+      for (const [key, totals] of keys) {
+        revisions.push({ scopeId, rule, key, windowStartMs, totals })
+        revised += totals.events
+      }
+    reading.counted = 0
+    reading.late = 0
+    reading.revisions.clear()
+    reading.isChanged = false
+    return { scopeId, watermarkMs, closedMs, appendedMs, counted, late, revised, open }
+  }
+
   function harvest(parks: boolean): Progress {
     const changes: ScopeChange[] = []
     const revisions: Revision[] = []
     const parked: Parking[] = []
-    for (const reading of readings.values()) {
-      if (parks)
-        for (const window of park(reading.scope))
-          parked.push({ scopeId: reading.scopeId, rule: reading.scope.rule, window })
-      if (!reading.isChanged) continue
-      const { scopeId, counted, scope } = reading
-      const { watermarkMs, closedMs, appendedMs, openEvents, rule } = scope
-      let revised = 0
-      for (const [windowStartMs, keys] of reading.revisions)
-        for (const [key, totals] of keys) {
-          revisions.push({ scopeId, rule, key, windowStartMs, totals })
-          revised += totals.events
-        }
-      changes.push({
-        scopeId,
-        watermarkMs,
-        closedMs,
-        appendedMs,
-        counted,
-        late: reading.late,
-        revised,
-        open: openEvents,
-      })
-      reading.counted = 0
-      reading.late = 0
-      reading.revisions.clear()
-      reading.isChanged = false
+    for (const [name, reading] of readings) {
+      const { scopeId, scope } = reading
+      const { rule } = scope
+      if (parks) for (const window of park(scope)) parked.push({ scopeId, rule, window })
+      if (reading.isChanged) changes.push(takeChange(reading, revisions))
+      if (scope.openEvents > 0) continue
+      const { watermarkMs, closedMs, appendedMs } = scope
+      saved.set(name, { watermarkMs, closedMs, appendedMs })
+      readings.delete(name)
     }
     const progress = {
       position: next,
