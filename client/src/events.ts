@@ -1,8 +1,7 @@
-import { isRetryable, PebblesTimeoutError } from './errors.ts'
 import { type FollowOptions, followEvents } from './follow.ts'
 import type { paths } from './openapi.ts'
+import { type Persistence, persistUntil } from './persist.ts'
 import { type Connection, createCaller } from './request.ts'
-import { retryDelayMs, sleep } from './retry.ts'
 import { randomKey } from './update-queue.ts'
 
 type Batch = paths['/api/pageviews/batch']['post']
@@ -13,13 +12,9 @@ export type Pageview = Batch['requestBody']['content']['application/json'][numbe
 /** How many events are durable, and which were refused, by their place among those that were given, from 0 on. */
 export type Ingested = Batch['responses'][202]['content']['application/json']
 
-export interface SendOptions extends Connection {
+export interface SendOptions extends Connection, Persistence {
   /** Sent again under the same key, the same events count once within 24 hours. Default: a fresh one. */
   key?: string | undefined
-  /** Longest that is tried before it rejects. Default: 120,000. */
-  timeoutMs?: number | undefined
-  /** Ends the attempts. */
-  signal?: AbortSignal | undefined
 }
 
 export interface SendEventsOptions extends SendOptions {
@@ -50,9 +45,9 @@ export function sendEvents(events: readonly object[], options: SendEventsOptions
 }
 
 async function send(path: string, events: readonly object[], options: SendOptions): Promise<Ingested> {
-  const { key = randomKey(), timeoutMs = 120_000, signal } = options
+  const { key = randomKey(), signal } = options
   const caller = createCaller(options)
-  const untilMs = Date.now() + timeoutMs
+  const persist = persistUntil(options)
   const all: Ingested = { accepted: 0, duplicates: 0, refused: [] }
   let first = 0
   for (const bodies of batchesOf(events)) {
@@ -62,7 +57,7 @@ async function send(path: string, events: readonly object[], options: SendOption
       body: `[${bodies.join(',')}]`,
       signal,
     }
-    const part = (await persist(() => caller.json(path, request), timeoutMs, untilMs, signal)) as Ingested
+    const part = (await persist(() => caller.json(path, request))) as Ingested
     all.accepted += part.accepted
     all.duplicates += part.duplicates
     for (const { item, errors } of part.refused) all.refused.push({ item: first + item, errors })
@@ -90,32 +85,13 @@ function* batchesOf(events: readonly object[]): Generator<string[]> {
   if (bodies.length > 0) yield bodies
 }
 
-async function persist<T>(
-  attempt: () => Promise<T>,
-  timeoutMs: number,
-  untilMs: number,
-  signal?: AbortSignal,
-): Promise<T> {
-  for (let failures = 1; ; failures++) {
-    try {
-      return await attempt()
-    } catch (error) {
-      if (signal?.aborted || !isRetryable(error)) throw error
-      const delayMs = retryDelayMs(failures, error)
-      if (Date.now() + delayMs > untilMs)
-        throw new PebblesTimeoutError(`Not confirmed within ${timeoutMs} ms.`, { cause: error })
-      await sleep(delayMs, signal, { keepsAlive: true })
-    }
-  }
-}
-
 /** A postcode's aggregate of a window that closed; `revision` and `delta` when a late event changed it since. */
 export type LiveAggregate =
   paths['/api/pageviews/stream']['get']['responses'][200]['content']['text/event-stream']
 
 export type PageviewsEvent =
   | { event: 'aggregate'; data: LiveAggregate }
-  /** Too much closed while the connection was lost: read `/api/pageviews/aggregates` for what came before. */
+  /** Too much closed while the connection was lost: read what came before with `readPageviews`. */
   | { event: 'reset' }
 
 /**

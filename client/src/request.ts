@@ -27,7 +27,12 @@ export interface Caller {
   open(path: string, options?: RequestOptions): Promise<Response>
   /** Sends a request and reads the whole answer, which must be JSON. */
   json(path: string, options?: RequestOptions): Promise<unknown>
+  /** The same for a list, with the cursor (`?after=`) of its next page when there is one. */
+  page(path: string, options?: RequestOptions): Promise<{ value: unknown; next: string | undefined }>
 }
+
+/** Only the cursor: the path is the service's own, and a proxy in between may have another. */
+const NEXT_PAGE = /[?&]after=([\w-]+)[^>]*>; rel="next"/
 
 /** An answer that takes longer than this counts as none. */
 const TIMEOUT_MS = 30_000
@@ -73,6 +78,15 @@ export function createCaller({ url, token, fetch = globalThis.fetch }: Connectio
     return accept(await send(path, options))
   }
 
+  const page: Caller['page'] = (path, options = {}) =>
+    withTimeout(options.signal, async (signal) => {
+      const response = await sendWithFreshToken(path, { ...options, signal })
+      const value = parseJson(await readText(response))
+      // Whoever answered so was not the service.
+      if (value === undefined) throw new PebblesApiError(response.status)
+      return { value, next: NEXT_PAGE.exec(response.headers.get('link') ?? '')?.[1] }
+    })
+
   return {
     open: (path, options = {}) =>
       withTimeout(options.signal, async (signal, untilHead) => {
@@ -80,14 +94,8 @@ export function createCaller({ url, token, fetch = globalThis.fetch }: Connectio
         untilHead()
         return response
       }),
-    json: (path, options = {}) =>
-      withTimeout(options.signal, async (signal) => {
-        const response = await sendWithFreshToken(path, { ...options, signal })
-        const value = parseJson(await readText(response))
-        // Whoever answered so was not the service.
-        if (value === undefined) throw new PebblesApiError(response.status)
-        return value
-      }),
+    page,
+    json: async (path, options) => (await page(path, options)).value,
   }
 }
 

@@ -2,10 +2,17 @@ import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { suiteScope } from '../../server/test/helpers/scope.ts'
 import { startServer, type TestServer } from '../../server/test/helpers/server.ts'
+import { until } from '../../server/test/helpers/until.ts'
 import {
   type PageviewsEvent,
   PebblesApiError,
   PebblesTimeoutError,
+  type RangeOptions,
+  readAggregates,
+  readBalance,
+  readPageviews,
+  readTopPostcodes,
+  readTotals,
   sendEvents,
   sendPageviews,
   watchPageviews,
@@ -85,5 +92,70 @@ describe('events', () => {
     await assert.rejects(sendEvents([{ shop: 7 }], connection), PebblesApiError)
     const away = { ...connection, url: 'http://127.0.0.1:9', timeoutMs: 50 }
     await assert.rejects(sendEvents([event], away), PebblesTimeoutError)
+  })
+
+  test('S10 what was counted is read to its end, over a bad network', async () => {
+    const proxy = await startProxy(scope, server.url)
+    proxy.decide = (_request, n) => (n === 0 ? { status: 503 } : n === 2 ? 'lose answer' : 'pass')
+    const first = Date.UTC(2020, 0, 1)
+    const minutes = 1_050
+    // One postcode lies in one partition; each minute closes the one before the last.
+    const events = Array.from({ length: minutes + 2 }, (_, n) =>
+      view({ postcode: 'N1', timestamp: first / 1_000 + n * 60 }),
+    )
+    const connection = { url: server.url, token: await server.token('sdk@example.com', 'krn:sdk:read') }
+    await sendPageviews([...events, view({ postcode: 'N1', timestamp: first / 1_000 })], connection)
+    await until('the late one was met', async () => (await readBalance(connection)).late === 1)
+    const to = new Date(first + minutes * 60_000)
+    const range: RangeOptions = { ...connection, url: proxy.url, from: '2020-01-01T00:00', to }
+
+    const read = await Array.fromAsync(readPageviews({ ...range, postcode: 'N1' }))
+    assert.equal(proxy.seen.length, 4)
+    assert.deepEqual(
+      read.map(({ window_start }) => window_start),
+      Array.from({ length: minutes }, (_, n) => new Date(first + n * 60_000).toISOString().slice(0, 19)),
+    )
+    const [hour] = await Array.fromAsync(readPageviews({ ...range, postcode: 'N1', step: 3_600 }))
+    assert.equal(hour?.pageview_count, 60)
+    assert.deepEqual(await readTopPostcodes({ ...range, limit: 1 }), [
+      { postcode: 'N1', pageview_count: minutes },
+    ])
+    assert.deepEqual(
+      (await readTotals({ ...range, step: 86_400 })).map(({ pageview_count }) => pageview_count),
+      [minutes],
+    )
+    const { balanced, received } = await readBalance({ ...connection, stream: 'pageviews', recount: true })
+    assert.deepEqual([balanced, received], [true, minutes + 3])
+    await assert.rejects(readTotals({ ...range, to: 'tomorrow' }), PebblesApiError)
+    const away = { ...range, url: 'http://127.0.0.1:9', timeoutMs: 50 }
+    await assert.rejects(readPageviews(away).next(), PebblesTimeoutError)
+  })
+
+  test('S10 aggregates of a declared stream, by a key of several fields', async () => {
+    const connection = { url: server.url, token: await server.token(), clientKrn: 'krn:sdk', stream: 'tills' }
+    const declaration = {
+      key: ['shop', 'till'],
+      timestamp: { field: 'at', unit: 's' },
+      windowSeconds: 60,
+      graceSeconds: 0,
+      fields: [
+        { name: 'shop', type: 'string', maxLength: 40 },
+        { name: 'till', type: 'integer' },
+        { name: 'at', type: 'integer' },
+      ],
+      measures: [{ name: 'sales', kind: 'count' }],
+    }
+    await server.call('PUT', '/clients/krn:sdk/streams/tills', { body: declaration })
+    const at = Date.UTC(2020, 0, 1) / 1_000
+    await sendEvents(
+      [at, at, at + 60].map((at) => ({ shop: 'Leeds', till: 1, at })),
+      connection,
+    )
+    await until('two are counted', async () => (await readBalance(connection)).counted >= 2)
+    const range = { from: new Date(at * 1_000), to: '2020-01-01T00:01:00Z' }
+    const read = readAggregates({ ...connection, ...range, key: ['Leeds', 1] })
+    assert.deepEqual(await Array.fromAsync(read), [
+      { shop: 'Leeds', till: 1, window_start: '2020-01-01T00:00:00', sales: 2 },
+    ])
   })
 })

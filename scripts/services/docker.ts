@@ -18,8 +18,9 @@ export function dockerIsHere(): boolean {
 /** Containers of deploy/compose.yml, which takes the port of each from the environment: `KAFKA_PORT`. */
 export const dockerEngine: Engine = {
   whereItLogs: (name) => `docker ${COMPOSE.join(' ')} logs ${name}`,
-  async start(service) {
+  async start(service, begun) {
     const port = await freePort()
+    await begun({ port })
     const variable = `${service.name.toUpperCase()}_PORT`
     await run('docker', [...COMPOSE, 'up', '--detach', service.name], { [variable]: String(port) })
     for (const deadline = Date.now() + READY_TIMEOUT_MS; ; await delay(100)) {

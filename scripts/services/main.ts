@@ -3,6 +3,7 @@
  * ($PEBBLES_SERVICES, by default below the user's cache). `up` prints what Pebbles needs as shell lines, and nothing
  * else, on the standard output: eval "$(npm run services --silent -- up kafka)"
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { dockerEngine, dockerIsHere } from './docker.ts'
 import type { Engine } from './engine.ts'
@@ -12,24 +13,43 @@ import { forgetStarted, readStarted, type Started, withLock, writeStarted } from
 import { services } from './table.ts'
 
 const USAGE = `Usage: npm run services -- up|down|status [${SERVICE_NAMES.join('] [')}]
-  --native  with processes of this machine, also where there is a Docker engine`
+  --native  with processes of this machine, also where there is a Docker engine
+  --help    tells this`
+
+const ANSWER_TIMEOUT_MS = 20_000
 
 const root = servicesDir()
 const native = nativeEngine(root)
 const COMMANDS: Record<string, (service: Service, useDocker: boolean) => Promise<void>> = { up, down, status }
 
 try {
-  const { values, positionals } = parseArgs({
-    options: { native: { type: 'boolean' } },
-    allowPositionals: true,
-  })
+  const { values, positionals } = readArguments()
   const [command, ...names] = positionals
+  if (values.help) console.log(USAGE)
+  else await run(command, names, values.native === true)
+} catch (error) {
+  console.error((error as Error).message)
+  process.exitCode = 1
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: { native: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+      allowPositionals: true,
+    })
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${USAGE}`)
+  }
+}
+
+async function run(command: string | undefined, names: string[], isNative: boolean): Promise<void> {
   const work = COMMANDS[command ?? '']
   if (work === undefined)
     throw new Error(command === undefined ? USAGE : `No such command: ${command}\n${USAGE}`)
   const asked = names.length > 0 ? names.map(serviceOf) : Object.values(services)
-  const useDocker = command === 'up' && !values.native && dockerIsHere()
-  await withLock(root, async () => {
+  const useDocker = command === 'up' && !isNative && dockerIsHere()
+  const workOnAll = async () => {
     for (const service of asked) {
       await work(service, useDocker).catch((error: Error) => {
         // The others are none the worse for it.
@@ -37,10 +57,10 @@ try {
         process.exitCode = 1
       })
     }
-  })
-} catch (error) {
-  console.error((error as Error).message)
-  process.exitCode = 1
+  }
+  // Looking changes nothing, and may be wanted while another command takes long.
+  if (work === status) await workOnAll()
+  else await withLock(root, workOnAll, () => console.error('Another command is at work; waiting for it …'))
 }
 
 function serviceOf(name: string): Service {
@@ -54,18 +74,25 @@ async function up(service: Service, useDocker: boolean): Promise<void> {
   let started = await readStarted(root, name)
   if (started === undefined || !(await engineOf(started).isThere(name, started))) {
     tell(service, useDocker ? 'starting a container …' : `starting ${service.title} …`)
-    started = await (useDocker ? dockerEngine : native).start(service)
-    await writeStarted(root, name, started)
-  }
+    const begun = (one: Started) => writeStarted(root, name, one)
+    started = await (useDocker ? dockerEngine : native).start(service, begun)
+  } else await waitForAnswer(service, started)
   const { url, env } = service.at(started.port)
   tell(service, `is up at ${url}`)
   for (const [variable, value] of Object.entries(env)) console.log(`export ${variable}=${value}`)
 }
 
+/** Of one that is there: a command that was killed may have left it while it was starting. */
+async function waitForAnswer(service: Service, started: Started): Promise<void> {
+  for (const deadline = Date.now() + ANSWER_TIMEOUT_MS; Date.now() < deadline; await delay(100))
+    if (await service.answers(started.port).catch(() => false)) return
+  throw new Error(await describe(service, started))
+}
+
 async function down(service: Service): Promise<void> {
   const { name } = service
   const started = await readStarted(root, name)
-  if (started === undefined) return tell(service, 'was not started from here')
+  if (started === undefined) return tell(service, 'is not up; nothing was started from here')
   const wasThere = await engineOf(started).isThere(name, started)
   await engineOf(started).stop(name, started)
   await forgetStarted(root, name)

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { birthOf } from './birth.ts'
 import type { Engine } from './engine.ts'
-import { logOf, signalGroup } from './process.ts'
+import { freePort, logOf, signalGroup } from './process.ts'
 import type { ServiceName } from './service.ts'
 import type { Started } from './state.ts'
 
@@ -14,20 +14,33 @@ export function nativeEngine(root: string): Engine {
   const dataDirOf = (name: ServiceName) => join(root, 'data', name)
   return {
     whereItLogs: (name) => logOf(dataDirOf(name)),
-    async start(service) {
+    async start(service, begun) {
       const missing = service.missing(cacheDir)
       if (missing) throw new Error(missing)
       await service.install(cacheDir)
       const dataDir = dataDirOf(service.name)
-      const { pid, port } = await service.start({ cacheDir, dataDir, durable: true, outlives: true })
-      const birth = await birthOf(pid!)
-      if (birth === undefined) throw new Error(`it ended at once; see ${logOf(dataDir)}`)
-      return { port, process: { pid: pid!, birth } }
+      const started: Started = { port: await freePort() }
+      await service.start({
+        cacheDir,
+        dataDir,
+        port: started.port,
+        durable: true,
+        outlives: true,
+        async onSpawn(pid) {
+          const birth = await birthOf(pid)
+          if (birth === undefined) throw new Error(`it ended at once; see ${logOf(dataDir)}`)
+          started.process = { pid, birth }
+          await begun(started)
+        },
+      })
+      return started
     },
     async stop(_name, started) {
       if (!(await isThere(started))) return
       const { pid } = started.process!
       signalGroup(pid, 'SIGTERM')
+      // A frozen one takes no SIGTERM.
+      signalGroup(pid, 'SIGCONT')
       for (const deadline = Date.now() + STOP_TIMEOUT_MS; await isThere(started); await delay(20)) {
         if (Date.now() > deadline) signalGroup(pid, 'SIGKILL')
       }

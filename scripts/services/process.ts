@@ -26,9 +26,10 @@ export async function startProcess(options: StartOptions, server: ServerCommand)
 
   async function start(): Promise<void> {
     child = launch(options, server)
-    // Nobody would know of it yet.
+    // Half started it is of no use to anybody.
     const undo = options.outlives ? onInterruption(() => signalGroup(child?.pid, 'SIGKILL')) : () => {}
     try {
+      if (child.pid !== undefined) await options.onSpawn?.(child.pid)
       await waitUntilItAnswers(child, options, server)
     } catch (error) {
       await end('SIGKILL')

@@ -45,6 +45,8 @@ export interface StartOptions {
    * and Redis are several times as fast without.
    */
   durable?: boolean
+  /** Told of the process as soon as there is one, before it answers. */
+  onSpawn?: (pid: number) => Promise<void>
   /** Whether it goes on when this process ends. Default: it is killed then, however this process ended (on Linux). */
   outlives?: boolean
 }

@@ -4,7 +4,7 @@ import Type from 'typebox'
 import { PebblesError } from '../platform/errors.ts'
 import type { App } from '../platform/http/app.ts'
 import { problems } from '../platform/http/problem.ts'
-import { invalidRequest } from '../platform/http/validation.ts'
+import { invalidRequest, validatorCompiler } from '../platform/http/validation.ts'
 import { CUSTOMERS } from './customers.ts'
 import { DatasetBodySchema, DatasetSchema, type Declaration, MAX_DECLARATION_BYTES } from './declaration.ts'
 import { checkDeclaration, toDeclaration } from './declaration-faults.ts'
@@ -69,7 +69,7 @@ export function registerDatasetRoutes(app: App, { access, pool }: DatasetRoutes)
         body: DatasetBodySchema,
         response: { 200: DatasetSchema, ...problems(400, 401, 403, 413, 415, 503) },
       },
-      validatorCompiler: () => checkBody,
+      validatorCompiler: (route) => (route.httpPart === 'body' ? checkBody : validatorCompiler(route)),
       serializerCompiler: () => JSON.stringify,
     },
     async (request, reply) => {

@@ -105,8 +105,9 @@ export async function openBase(config: Config, log: Log): Promise<Base> {
   const metrics = opened.use(createMetrics())
   const { registry } = metrics
   const tally = createTally(registry)
-  await settleWhereRecordsAre(database.pool, config.MONGO_URI !== undefined)
   const { store: plainStore, mongo } = await openStore(config, database, opened, warn)
+  // For good, so only once MongoDB has answered.
+  await settleWhereRecordsAre(database.pool, config.MONGO_URI !== undefined)
   const store = measureStore(plainStore, registry)
   const told = (updates: readonly Update[], outcomes: readonly (Outcome | undefined)[]) => {
     announce.notify(changedRecords(updates, outcomes))

@@ -23,6 +23,8 @@ export interface StreamDefinition {
   check(value: unknown, nowMs: number): FieldFault[]
   /** Text of the key: the value itself of one field of type string, else a JSON array. */
   keyOf(event: StreamEvent): string
+  /** That text, of a key as a question names it; undefined for what can be no key of this stream. */
+  readKey(text: string): string | undefined
   timeMsOf(event: StreamEvent): number
   /** Values of the measures other than `count`, in their order; for a `distinct`, the hash of its field. */
   valuesOf(event: StreamEvent): readonly number[]
@@ -55,6 +57,7 @@ export function defineStream(name: string, declaration: StreamDeclaration): Stre
   const timeMsOf = (event: StreamEvent) => (event[timestamp.field] as number) * unitMs
   const [firstKey = ''] = key
   const isPlainKey = key.length === 1 && fields.find((field) => field.name === firstKey)?.type === 'string'
+  const keyTypes = key.map((name) => fields.find((field) => field.name === name)!.type)
   const valued = measures.filter(hasField)
   const noValues: readonly number[] = []
   const readers = valued.map(({ kind, field }) =>
@@ -82,6 +85,7 @@ export function defineStream(name: string, declaration: StreamDeclaration): Stre
     keyOf: isPlainKey
       ? (event) => event[firstKey] as string
       : (event) => JSON.stringify(key.map((field) => event[field])),
+    readKey: isPlainKey ? (text) => text : (text) => readKeyList(text, keyTypes),
     timeMsOf,
     valuesOf: valued.length === 0 ? () => noValues : (event) => readers.map((read) => read(event)),
     showKey(text) {
@@ -95,6 +99,20 @@ export function defineStream(name: string, declaration: StreamDeclaration): Stre
         measures.map(({ name, kind }) => [name, kind === 'count' ? events : values![place++]!]),
       )
     },
+  }
+}
+
+/** By type alone: bounds may have been others when the key was counted. */
+function readKeyList(text: string, types: readonly FieldDeclaration['type'][]): string | undefined {
+  try {
+    const values: unknown = JSON.parse(text)
+    const isKey =
+      Array.isArray(values) &&
+      values.length === types.length &&
+      types.every((type, index) => typeof values[index] === (type === 'integer' ? 'number' : type))
+    return isKey ? JSON.stringify(values) : undefined
+  } catch {
+    return undefined
   }
 }
 

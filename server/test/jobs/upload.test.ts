@@ -187,6 +187,17 @@ describe('POST /api/jobs/upload', () => {
     assert.equal((await send(server, form)).status, 200)
   })
 
+  test('F1 a dataset or a parent in the form is refused, not passed over', async () => {
+    for (const field of ['dataset', 'parent']) {
+      const form = new FormData()
+      form.append('file', new Blob([HEADER]), 'a.csv')
+      form.append(field, 'products')
+      const { status, body } = await send(server, form)
+      assert.deepEqual([status, body.errors?.[0].field], [400, field])
+    }
+    await assertNothingLeft()
+  })
+
   test('the same key and file give the same job, and the second copy is removed', async () => {
     const headers = { 'idempotency-key': 'upload-1' }
     const content = validRows(5, 'idem')

@@ -79,6 +79,19 @@ export const badQueries: Refused[] = [
   badQuery('a filename of 1,025 characters', at('c', `?filename=${'f'.repeat(1025)}`), 'filename'),
   badQuery('NUL in the filename of a live view', at('c', '/stream?filename=%00'), 'filename'),
   badQuery('an empty filename of a live view', at('c', '/stream?filename='), 'filename'),
+  badQuery('a parameter that is misspelt', at('c', '?fliename=a.csv'), 'fliename'),
+  badQuery('a parameter in capitals', at('c', '?Limit=5'), 'Limit'),
+  badQuery('a parameter of another path', at('c', `/${ID}/events?filename=a.csv`), 'filename'),
+  badQuery('a token in the query', at('c', '/stream?access_token=abc'), 'access_token'),
+  badQuery(
+    'a parameter that every object has',
+    at('c', '?constructor=a&__proto__=b'),
+    'constructor',
+    '__proto__',
+  ),
+  badQuery('a parameter with NUL in its name', at('c', '?limit%00=1'), 'limit\0'),
+  badQuery('a parameter without a name', at('c', '?=1'), ''),
+  badQuery('one that is misspelt and one that is wrong', at('c', '?emial=a&limit=0'), 'emial', 'limit'),
   ...['-1', 'abc', '1.5', '', 'true', '9007199254740992', '1e3'].flatMap((after) =>
     ['events', 'refusals', 'errors'].map((rest) =>
       badQuery(`after=${after} at ${rest}`, at('c', `/${ID}/${rest}?after=${after}`), 'after'),

@@ -1,19 +1,22 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import { birthOf } from '../../../scripts/services/birth.ts'
 import { redis } from '../../../scripts/services/redis.ts'
 import { programsDir } from '../../../scripts/services/service.ts'
+import { withLock } from '../../../scripts/services/state.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { createTestDir } from '../helpers/server.ts'
 import { kafkaMissing, redisMissing } from '../helpers/services.ts'
+import { until } from '../helpers/until.ts'
 
 const MAIN = fileURLToPath(new URL('../../../scripts/services/main.ts', import.meta.url))
 
@@ -28,12 +31,12 @@ async function prepareCommand(scope: Scope) {
   const root = await createTestDir(scope)
   await mkdir(programsDir(), { recursive: true })
   await symlink(programsDir(), join(root, 'programs'))
+  const start = (args: string[], more = {}) => {
+    const env = { ...process.env, PEBBLES_SERVICES: root, ...more }
+    return spawn(process.execPath, [MAIN, '--native', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  }
   const services = async (...args: string[]): Promise<Ended> => {
-    const env = { ...process.env, PEBBLES_SERVICES: root }
-    const child = spawn(process.execPath, [MAIN, '--native', ...args], {
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const child = start(args)
     const [output, errors] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
     return { code: child.exitCode!, output, errors }
   }
@@ -42,7 +45,7 @@ async function prepareCommand(scope: Scope) {
     const file = join(root, 'running', `${name}.json`)
     return { file, started: JSON.parse(await readFile(file, 'utf8')) }
   }
-  return { services, stateOf }
+  return { root, services, start, stateOf }
 }
 
 function portIn({ output }: Ended): number {
@@ -84,7 +87,7 @@ describe('npm run services', { skip: redisMissing(), concurrency: true }, () => 
   test('F7 down leaves a server alone that something else has started', async (t) => {
     const { services } = await prepareCommand(t)
     const other = await startRedis(t)
-    assert.match((await services('down')).errors, /redis: was not started from here/)
+    assert.match((await services('down')).errors, /redis: is not up/)
     assert.equal(await other.send('PING'), 'PONG')
   })
 
@@ -113,6 +116,39 @@ describe('npm run services', { skip: redisMissing(), concurrency: true }, () => 
     assert.notEqual((await stateOf('redis')).started.process.pid, before)
   })
 
+  test('F7 a command that was killed leaves no server that nobody knows of', async (t) => {
+    const { services, start, stateOf } = await prepareCommand(t)
+    // A Redis that takes its time until it is told to go on.
+    const path = await createTestDir(t)
+    const begin = join(path, 'begin')
+    const real = (await promisify(execFile)('sh', ['-c', 'command -v redis-server'])).stdout.trim()
+    const slow = `#!/bin/sh\n[ "$1" = --version ] || while [ ! -e '${begin}' ]; do sleep 0.05; done\nexec '${real}' "$@"\n`
+    await writeFile(join(path, 'redis-server'), slow, { mode: 0o755 })
+
+    const killed = start(['up', 'redis'], { PATH: `${path}:${process.env.PATH}` })
+    const stateIfAny = () => stateOf('redis').catch(() => undefined)
+    await until('the server is known', async () => (await stateIfAny()) !== undefined)
+    const { started } = await stateOf('redis')
+    killed.kill('SIGKILL')
+    await once(killed, 'close')
+    assert.match((await services('status', 'redis')).output, /there, but does not answer/)
+
+    await writeFile(begin, '')
+    assert.equal(portIn(await services('up', 'redis')), started.port)
+    assert.deepEqual((await stateOf('redis')).started, started, 'the same one, and no second')
+    assert.match((await services('down', 'redis')).errors, /is down/)
+    assert.equal(await birthOf(started.process.pid), undefined)
+  })
+
+  test('F7 status tells how things are while another command is at work', async (t) => {
+    const { root, services } = await prepareCommand(t)
+    await withLock(
+      root,
+      async () => assert.equal((await services('status', 'redis')).output, 'redis: down\n'),
+      () => assert.fail('nobody else is at work'),
+    )
+  })
+
   test('P15 two that bring the same one up at once share it', { skip: kafkaMissing() }, async (t) => {
     const { services } = await prepareCommand(t)
     const [one, two] = await Promise.all([services('up', 'kafka'), services('up', 'kafka')])
@@ -122,11 +158,14 @@ describe('npm run services', { skip: redisMissing(), concurrency: true }, () => 
 
   test('F7 an unknown name or command is told, and nothing is started', async (t) => {
     const { services } = await prepareCommand(t)
-    for (const args of [['up', 'redsi'], ['upp'], []]) {
+    for (const args of [['up', 'redsi'], ['upp'], ['status', '--all'], []]) {
       const { code, output, errors } = await services(...args)
       assert.equal(code, 1)
       assert.equal(output, '')
       assert.match(errors, /Usage: npm run services/)
     }
+    const help = await services('--help')
+    assert.match(help.output, /^Usage: npm run services/)
+    assert.equal(help.code, 0)
   })
 })

@@ -248,6 +248,13 @@ describe('windows', () => {
     assert.deepEqual(day.body, [
       { shop, till: 1, window_start: `${DAY}T00:00:00`, sales: 3, turnover: 18.5, least: 1.5, most: 10 },
     ])
+    const spaced = encodeURIComponent(JSON.stringify([shop, 1], null, 1))
+    assert.equal((await get(`${path}/sales/aggregates?key=${spaced}&${RANGE}`)).body.length, 2)
+    for (const noKey of ['north', '["north"]', '["north","1"]', '[1,"north"]', '["north",1,1]', '{']) {
+      const { status, body } = await get(`${path}/sales/aggregates?key=${encodeURIComponent(noKey)}&${RANGE}`)
+      const errors = [{ field: 'key', message: 'must be a JSON array with shop, till' }]
+      assert.deepEqual([status, body.errors], [400, errors], noKey)
+    }
 
     const other = await put(`${path}/sales`, { ...declaration, windowSeconds: 60 })
     assert.equal(other.status, 400)

@@ -4,8 +4,8 @@ import { PebblesError } from '../../platform/errors.ts'
 import {
   databaseAway,
   inTransaction,
-  isConnectionLoss,
   isTransient,
+  isUnanswered,
   sqlState,
 } from '../../platform/postgres/database.ts'
 import { lockRecords } from '../../progress/postgres/sql-read.ts'
@@ -172,7 +172,7 @@ export async function persistently<T>(
         return result
       })
     } catch (error) {
-      if (isCommitSent && isConnectionLoss(error)) isInDoubt = true
+      if (isCommitSent && isUnanswered(error)) isInDoubt = true
       const isPassing = isTransient(error) || hasMovedOn(error) || sqlState(error) === UNIQUE_VIOLATION
       if (!isPassing) throw error
       if (Date.now() > deadline) throw databaseAway(error)

@@ -4,7 +4,7 @@ import { invalidRequest } from '../../platform/http/validation.ts'
 import { type ObjectStore, type StagedObject, tooLarge } from '../../platform/objects/objects.ts'
 import { baseName, filenameFault } from './filename.ts'
 
-/** Form fields beside the file are let pass and ignored; these bounds keep them harmless. */
+/** Other form fields beside the file are let pass and ignored; these bounds keep them harmless. */
 const LIMITS = {
   files: 2,
   fields: 20,
@@ -38,6 +38,8 @@ export async function receiveFile(
     for await (const part of request.parts({ limits: LIMITS })) {
       if (part.type === 'field') {
         if (part.fieldname === 'file') throw fileFault('must be a file, not a text field')
+        // Passed over, the rows would go into another dataset than was asked for.
+        if (part.fieldname === 'dataset' || part.fieldname === 'parent') throw misplaced(part.fieldname)
         continue
       }
       if (part.fieldname !== 'file') throw fileFault('is missing: the file came in a field of another name')
@@ -70,6 +72,9 @@ function asUploadError(error: unknown): unknown {
 }
 
 const fileFault = (message: string) => invalidRequest([{ field: 'file', message }])
+
+const misplaced = (field: string) =>
+  invalidRequest([{ field, message: `must be in the query (?${field}=…), not in the form` }])
 
 export const notMultipart = () =>
   new PebblesError(

@@ -113,6 +113,10 @@ export async function createApp({ corsOrigin, ...options }: AppOptions): Promise
       ],
     })
   }
+  // What names no parameters of the query has none. Probes, Prometheus and browsers may ask theirs with any.
+  app.addHook('onRoute', (route) => {
+    if (/^\/(api|clients)\//.test(route.url)) route.schema = { querystring: Type.Object({}), ...route.schema }
+  })
   await app.register(swagger, {
     transform: ({ schema, url, route }) => ({
       url,

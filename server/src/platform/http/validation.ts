@@ -52,22 +52,31 @@ function fieldName(pointer: string, name?: string): string {
 }
 
 /**
- * Fastify's validator. Bodies are checked as they are; path and query, which are text, may not hold characters that
- * cannot be stored, and whole numbers in them (`?limit=20`) are read first.
+ * Fastify's validator. Bodies are checked as they are. Path and query are text: it may not hold characters that cannot
+ * be stored, whole numbers in it (`?limit=20`) are read first, and a parameter that is not known is refused. Passed over,
+ * `?fliename=a` would be answered with all files.
  */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const check = compileCheck(schema)
   if (httpPart === 'body') return (value: unknown) => answer(value, check(value))
-  const fields = Object.entries((schema as TObject).properties)
-  const numbers = fields.flatMap(([name, field]) => (Type.IsInteger(field) ? [name] : []))
+  const { properties } = schema as TObject
+  const names = Object.keys(properties)
+  const numbers = names.filter((name) => Type.IsInteger(properties[name]))
+  const unknown = `is not a known parameter; ${names.length > 0 ? `known: ${names.join(', ')}` : 'there are none here'}`
+  const faultOf = (name: string, value: unknown) => {
+    if (!Object.hasOwn(properties, name)) return unknown
+    if (Array.isArray(value)) return 'is given more than once'
+    return typeof value === 'string' ? textFault(value) : undefined
+  }
   return (given: Record<string, unknown>) => {
-    const bad = Object.entries(given).flatMap(([field, value]) => {
-      const message = typeof value === 'string' ? textFault(value) : undefined
-      return message ? [{ field, message }] : []
+    const bad = Object.entries(given).flatMap(([name, value]) => {
+      const message = faultOf(name, value)
+      return message ? [{ field: shortField(name), message }] : []
     })
-    if (bad.length > 0) return answer(given, bad)
     const value = numbers.length > 0 ? readNumbers(given, numbers) : given
-    return answer(value, check(value))
+    if (bad.length === 0) return answer(value, check(value))
+    const others = check(value).filter(({ field }) => bad.every((told) => told.field !== field))
+    return answer(value, [...bad, ...others].slice(0, MAX_FAULTS))
   }
 }
 

@@ -104,8 +104,9 @@ export function isMongoTransient(thrown: unknown): boolean {
     )
   }
   if (error instanceof MongoDriverError) return /Timeout/.test(error.name)
-  // A socket's own error gets through the driver when the server has ended the connection just before.
-  return error instanceof AggregateError || (error instanceof Error && error.constructor === Error)
+  // A socket's own error gets through the driver when the server has ended the connection just before: it has a code.
+  if (error instanceof AggregateError) return error.errors.some(isMongoTransient)
+  return error instanceof Error && error.constructor === Error && 'code' in error
 }
 
 /** A bulk write hides what the driver threw, such as a broken connection, behind a class for what the server says. */

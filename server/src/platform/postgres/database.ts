@@ -157,21 +157,39 @@ export async function settle<const T extends readonly Promise<unknown>[]>(
 /**
  * Sends the queries of a pipeline in one write and waits for all of them. The driver writes each query by itself,
  * and where a system call is dear (virtual machines) that was a third of the ledger's time on a batch.
+ *
+ * All of them are sent, or none: of a statement that could not be made, or that the driver refuses, the server does not
+ * hear, and the COMMIT behind it would commit the others.
+ *
+ * @param onSent  is called when they are on their way, so that from then on nobody knows what became of them
  */
 export async function inOneFlush<const T extends readonly Promise<unknown>[]>(
   client: pg.ClientBase,
   queries: () => T,
+  onSent = () => {},
 ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
   const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection
   stream.cork()
   let sent: T
   try {
     sent = queries()
+    let isRefused = false
+    for (const query of sent)
+      query.catch(() => {
+        isRefused = true
+      })
+    // The driver tells it in the next tick; after the one behind that, everybody has heard of it.
+    await nextTick()
+    await nextTick()
+    if (isRefused) stream.destroy()
+    else onSent()
   } finally {
     stream.uncork()
   }
   return settle(sent)
 }
+
+const nextTick = () => new Promise<void>((resolve) => process.nextTick(resolve))
 
 /**
  * Serialization, deadlock, time-outs, too many connections or too little room, shutdown; a database that is away, or is
@@ -188,12 +206,29 @@ export function isTransient(error: unknown): boolean {
   return isConnectionLoss(error) || TRANSIENT_STATES.has(sqlState(error) ?? '')
 }
 
-/** True when the connection went away, so that a COMMIT in flight may or may not have happened. */
+/** True when the connection could not be made, went away, or does not answer. */
 export function isConnectionLoss(error: unknown): boolean {
+  if (sqlState(error) !== undefined) return isUnanswered(error)
+  if (error instanceof AggregateError) return error.errors.some(isConnectionLoss)
+  // All of these are plain errors; faults of ours, and mistakes in calling Node, have a class.
+  if (!(error instanceof Error) || error.constructor !== Error) return false
+  return 'code' in error || SAID_OF_CONNECTIONS.test(error.message)
+}
+
+/**
+ * What sockets, TLS and name resolution throw has a code. What the driver and its pool say of a connection has nothing
+ * but its words; they also refuse statements (a name used twice, values that are no list), which no waiting mends.
+ */
+const SAID_OF_CONNECTIONS =
+  /^(Connection terminated|Query read timeout|timeout ex|Client (has encountered|was closed)|Cannot use a pool after|The server does not support SSL|There was an error establishing an SSL|SASL: |Received unexpected)/
+
+/**
+ * True when the server did not say what became of what it was sent, so that a COMMIT in flight may or may not have
+ * happened. Whatever went wrong here says nothing about there.
+ */
+export function isUnanswered(error: unknown): boolean {
   const state = sqlState(error)
-  if (state !== undefined) return state.startsWith('08') || state.startsWith('57P')
-  // The driver, sockets, TLS and name resolution share no class, but all throw plain errors; faults of ours have one.
-  return error instanceof AggregateError || (error instanceof Error && error.constructor === Error)
+  return state === undefined || state.startsWith('08') || state.startsWith('57P')
 }
 
 /** The five-character SQLSTATE, when PostgreSQL itself answered. */

@@ -5,7 +5,6 @@ import { type GroupMember, joinGroup } from '../../platform/kafka/group-member.t
 import { createTopicSender, type TopicSender } from '../../platform/kafka/sender.ts'
 import { openTopicReader, type TopicReader } from '../../platform/kafka/topic-reader.ts'
 import type { Log } from '../../platform/log.ts'
-import { sqlState } from '../../platform/postgres/database.ts'
 import { createLanes, settleWithin } from '../../platform/wait.ts'
 import type { LogOutcome, RecordStore } from '../store.ts'
 import type { Consumer, ConsumerHealth, Tally } from './consumer.ts'
@@ -25,6 +24,8 @@ export interface KafkaConsumerOptions {
   onApplied: (updates: ReadStretch['updates'], outcomes: LogOutcome['outcomes']) => void
   tally: Tally
   log: Log
+  /** What does not go on for so long, although nothing is away, only a restart helps. Default: a minute. */
+  stuckMs?: number
 }
 
 const MAX_PAUSE_MS = 5_000
@@ -32,7 +33,6 @@ const MAX_PAUSE_MS = 5_000
 const LOOK_MS = 3_000
 /** A group that has not answered for so long is joined anew. */
 const SILENT_MS = 30_000
-/** Nothing has happened for so long, although nothing is away: only a restart helps. */
 const STUCK_MS = 60_000
 /** How long a batch in hand may take when this is to end. */
 const GRACE_MS = 3_000
@@ -61,7 +61,7 @@ interface Session {
  * read again, or change hands in the middle of a batch, and every update counts once.
  */
 export function createKafkaConsumer(options: KafkaConsumerOptions): Consumer {
-  const { connection, topic, groupId, store, onApplied, tally, log } = options
+  const { connection, topic, groupId, store, onApplied, tally, log, stuckMs = STUCK_MS } = options
   const stopping = new AbortController()
   const inLane = createLanes(options.lanes)
   let session: Session | undefined
@@ -263,7 +263,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): Consumer {
   return {
     channel: 'kafka',
     health() {
-      const isStuck = (sinceMs: number) => Date.now() - sinceMs > STUCK_MS
+      const isStuck = (sinceMs: number) => Date.now() - sinceMs > stuckMs
       const isAtFault = [...troubles.values()].some(({ sinceMs, isOurs }) => isOurs && isStuck(sinceMs))
       const isDead = hasEnded || isAtFault || (troubles.size === 0 && isStuck(lastStepMs))
       return { status: isDead ? 'dead' : troubles.size > 0 ? 'waiting' : 'running', lag: lag(), lastError }
@@ -280,7 +280,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): Consumer {
 /** What no waiting mends: a fault in this program, or in the schema of the database. */
 function isOurs(error: Error): boolean {
   if (error instanceof PebblesError) return !error.retryable
-  return sqlState(error) !== undefined || error instanceof TypeError || error instanceof RangeError
+  return error instanceof TypeError || error instanceof RangeError
 }
 
 /** The library tells what happened in errors within errors. */

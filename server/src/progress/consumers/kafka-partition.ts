@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { PebblesError } from '../../platform/errors.ts'
 import { cutStretch, type Stretch } from '../../platform/kafka/records.ts'
 import type { TopicSender } from '../../platform/kafka/sender.ts'
 import type { TopicReader } from '../../platform/kafka/topic-reader.ts'
@@ -66,7 +67,7 @@ export async function consumePartition(options: PartitionOptions): Promise<void>
     }
   }
 
-  const write = (batch: ReadStretch) => store.applyFrom({ source, ...batch })
+  const write = (batch: ReadStretch) => store.applyFrom({ source, ...batch }).catch(asFault)
 
   /** @returns the offset that is to be read next, whoever moved it there */
   function conclude(batch: ReadStretch, outcome: LogOutcome): number {
@@ -96,7 +97,7 @@ export async function consumePartition(options: PartitionOptions): Promise<void>
   }
 
   async function begin(): Promise<void> {
-    const known = await persist(() => store.position(source))
+    const known = await persist(() => store.position(source).catch(asFault))
     const position = known ?? (await persist(() => reader.offset(partition, 'earliest')))
     onPosition(position)
     seek(position)
@@ -142,4 +143,11 @@ export async function consumePartition(options: PartitionOptions): Promise<void>
   } catch (error) {
     if (!stop.aborted) throw error
   }
+}
+
+/** What a store throws while nothing is away: the brokers are not to be blamed, nor waited for. */
+function asFault(cause: unknown): never {
+  throw cause instanceof PebblesError
+    ? cause
+    : new PebblesError('internal', 'The updates cannot be written.', { cause })
 }

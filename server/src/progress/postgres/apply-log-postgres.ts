@@ -49,12 +49,11 @@ async function transact(
   const isNew = updates.filter(({ offset }) => offset >= position)
   const result = foldBatch(isNew, states, earlier)
   fillEnd(outcomes, result.outcomes)
-  Object.assign(sent, { mark, result })
-  await inOneFlush(client, () => [
-    writeBatch(client, result),
-    movePosition(client, source, next),
-    client.query('COMMIT'),
-  ])
+  await inOneFlush(
+    client,
+    () => [writeBatch(client, result), movePosition(client, source, next), client.query('COMMIT')],
+    () => Object.assign(sent, { mark, result }),
+  )
   return { position: next, outcomes }
 }
 

@@ -4,8 +4,8 @@ import {
   BEGIN,
   databaseAway,
   inOneFlush,
-  isConnectionLoss,
   isTransient,
+  isUnanswered,
   settle,
   sqlState,
   withConnection,
@@ -58,7 +58,7 @@ export async function untilCommitted<T>(
       if (isPartitionAbsent) await ensureIdPartitions(lanes)
       return await withConnection(lanes, (client) => transact(client, lost, sent))
     } catch (error) {
-      if (isSent(sent) && isConnectionLoss(error)) lost.push(sent)
+      if (isSent(sent) && isUnanswered(error)) lost.push(sent)
       isPartitionAbsent = isPartitionMissing(error)
       const isPassing = isTransient(error) || isPartitionAbsent || sqlState(error) === UNIQUE_VIOLATION
       if (!isPassing || Date.now() > deadline)
@@ -107,8 +107,11 @@ async function transact(
     return found.result.outcomes
   }
   const result = foldBatch(updates, states, earlier)
-  Object.assign(sent, { mark, result })
-  await inOneFlush(client, () => [writeBatch(client, result), client.query('COMMIT')])
+  await inOneFlush(
+    client,
+    () => [writeBatch(client, result), client.query('COMMIT')],
+    () => Object.assign(sent, { mark, result }),
+  )
   return result.outcomes
 }
 

@@ -7,8 +7,8 @@ import {
   databaseAway,
   inOneFlush,
   inTransaction,
-  isConnectionLoss,
   isTransient,
+  isUnanswered,
   orAway,
   withConnection,
 } from '../../platform/postgres/database.ts'
@@ -109,7 +109,7 @@ async function append(log: Log, events: readonly NewEvent[]): Promise<Appended[]
         return places ?? (await appendLocked(client, log, batch, lost, sent))
       })
     } catch (error) {
-      if (sent.written !== undefined && isConnectionLoss(error)) lost = sent.written
+      if (sent.written !== undefined && isUnanswered(error)) lost = sent.written
       if (isPartitionMissing(error)) await ensureLogDays(log.pool)
       else if (isTransient(error) && Date.now() <= deadline) await delay(PAUSE_MS)
       // Never the raw error once a COMMIT is in doubt: the batch would be appended again, in halves.

@@ -248,7 +248,8 @@ async function answerAggregates(
   reply: FastifyReply,
 ): Promise<Record<string, string | number | boolean>[]> {
   const { name: stream, rule } = definition
-  const { key, from, to, step, limit = 1_000, after } = query
+  const { from, to, step, limit = 1_000, after } = query
+  const key = query.key === undefined ? undefined : requireKey(definition, query.key, keyField)
   const stepMs = readStep(step, rule.windowMs)
   if (stepMs !== undefined && key === undefined)
     throw invalidRequest([{ field: 'step', message: `is for one key: add ${keyField}` }])
@@ -269,4 +270,11 @@ async function answerAggregates(
     linkNext(request, reply, encodeWindowCursor(startMs, last))
   }
   return page.map((aggregate) => showAggregate(definition, aggregate))
+}
+
+/** Otherwise a key that is written wrongly would be answered like one that nothing was counted for. */
+function requireKey({ readKey, declaration }: StreamDefinition, text: string, field: string): string {
+  const key = readKey(text)
+  if (key !== undefined) return key
+  throw invalidRequest([{ field, message: `must be a JSON array with ${declaration.key.join(', ')}` }])
 }
