@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PebblesError } from '../../src/platform/errors.ts'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
+import { migrate } from '../../src/platform/postgres/migrations.ts'
 import { createLedger } from '../../src/progress/ledger.ts'
 import {
   dropOldIdPartitions,
@@ -103,6 +104,55 @@ describe('PostgreSQL, when the connection breaks', () => {
       'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()',
     )
     assert.equal(Number(rows[0].deadlocks), 0)
+  })
+
+  test('P19 the first event of a record is the same wherever it is kept', async (t) => {
+    const url = await createTestDatabase(t)
+    const store = await openStore(t, url)
+    const pool = openTestPool(t, url)
+    const firsts = ['going-on.csv', 'completed.csv', 'alone.csv'].map((name, n) =>
+      makeUpdate(name, { total: 7, isLast: n === 1, errors: [{ line: 1, message: 'e' }], id: makeId(name) }),
+    )
+    const outcomes = await store.apply(firsts)
+    const readFirsts = () =>
+      Promise.all(firsts.map(({ recordId }) => store.events(recordId, { limit: 1, after: 0 })))
+    const stored = async () => (await pool.query('SELECT count(*)::int AS n FROM event_rows')).rows[0].n
+    const events = await readFirsts()
+    assert.deepEqual(
+      events.map(([event]) => [event?.updateId, event?.sequence, event?.errors, event?.isLast]),
+      [
+        ['going-on.csv', 1, 1, false],
+        ['completed.csv', 1, 1, true],
+        ['alone.csv', 1, 1, false],
+      ],
+    )
+    assert.equal(await stored(), 0)
+
+    // As an instance of the version before does it.
+    const { recordId } = firsts[0]!
+    await pool.query('UPDATE records SET done = 2, sequence = 2 WHERE id = $1', [recordId])
+    await pool.query(
+      `INSERT INTO events (record_id, sequence, done, warn, failed, errors_total, warnings_total, is_completed, channel)
+       VALUES ($1, 2, 2, 0, 0, 1, 0, false, 'http')`,
+      [recordId],
+    )
+    assert.equal((await store.events(recordId, { limit: 10, after: 1 }))[0]?.counts.done, 1)
+    await store.apply([makeUpdate('going-on.csv')])
+    // As a retried job opens the record again.
+    await pool.query('UPDATE records SET is_completed = false WHERE filename = $1', ['completed.csv'])
+    assert.equal(await stored(), 4)
+    assert.deepEqual(await readFirsts(), events)
+    assert.deepEqual(
+      await store.apply(firsts),
+      outcomes.map((outcome) => ({ ...outcome, isReplay: true })),
+    )
+
+    const undone: string[] = []
+    while (undone.at(-1) !== '0017_first-events') undone.push(...(await migrate(url, 'down')))
+    const { rows } = await pool.query('SELECT count(*)::int AS n FROM events')
+    assert.equal(rows[0].n, 5)
+    await migrate(url, 'up')
+    assert.deepEqual(await readFirsts(), events)
   })
 
   test('a partition that cannot be made or dropped at once stops nobody for long', async (t) => {

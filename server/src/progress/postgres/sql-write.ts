@@ -21,110 +21,63 @@ import { nameOf, type Run, runsOf } from './runs-postgres.ts'
  * New records are the main query, which PostgreSQL runs first: whoever creates the same files waits there, in the order
  * of ids, and not crosswise in the tables below (seen as deadlocks when records came last).
  */
-const WRITE_BATCH = `
-WITH applied AS (
-  SELECT *
-  FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::bigint[],
-              $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::json[], $13::boolean[], $14::text[],
-              $15::text[], $16::text[])
-       AS a (id, done, warn, failed, total, is_completed, errors_total, warnings_total, sequence, channel, update_id,
-             earlier, moves, client_krn, filename, email)
-), audited AS (
-  INSERT INTO events (record_id, done, warn, failed, total, is_completed, errors_total, warnings_total, sequence,
-                      channel, update_id, earlier)
-  SELECT id, done, warn, failed, total, is_completed, errors_total, warnings_total, sequence, channel, update_id, earlier
-  FROM applied
-), moved AS (
-  UPDATE records r
-  SET done = a.done, warn = a.warn, failed = a.failed, total = a.total, is_completed = a.is_completed,
-      errors_total = a.errors_total, warnings_total = a.warnings_total, sequence = a.sequence,
-      updated_at = greatest(r.updated_at, now()::timestamptz(3)),
-      listed_at = date_trunc('second', greatest(r.updated_at, now()::timestamptz(3)))
-  FROM applied a
-  WHERE a.moves AND r.id = a.id
-)`
-
-const CREATE_RECORDS = `
-INSERT INTO records (id, client_krn, filename, email, done, warn, failed, total, is_completed, errors_total,
-                     warnings_total, sequence, created_at, updated_at, listed_at)
-SELECT id, client_krn, filename, email, done, warn, failed, total, is_completed, errors_total, warnings_total, sequence,
-       now(), now(), date_trunc('second', now()::timestamptz(3))
-FROM applied
-WHERE client_krn IS NOT NULL
-ORDER BY id`
-
-/** A part of the statement that is there only when it has rows. */
-interface Part {
-  name: string
-  insert: string
-  /** What is selected from the rows. */
-  select: string
-  types: string[]
-  columns(result: BatchResult): string[] | undefined
-}
-
-const idPart = (kind: IdKind): Part => {
-  const { table, column, current } = ID_TABLES[kind]
-  return {
-    name: `${kind}_ids`,
-    insert: `${table} (${column}, id, fingerprint, result, record_id, sequence)`,
-    select: `${current}, *`,
-    types: ['uuid', 'uuid', 'text', 'uuid', 'bigint'],
-    columns: ({ decided }) => idColumns(decided, kind),
-  }
-}
-
-const PARTS: Part[] = [
-  {
-    name: 'issued',
-    insert: 'issues (record_id, kind, ordinal, line, message)',
-    select: '*',
-    types: ['uuid', 'smallint', 'bigint', 'bigint', 'text'],
-    columns: ({ applied }) => issueColumns(applied),
-  },
-  idPart('request'),
-  idPart('message'),
-  {
-    name: 'refused',
-    insert: 'refusals (record_id, channel, update_id, email, result, done, warn, failed)',
-    select: '*',
-    types: ['uuid', 'text', 'text', 'text', 'text', 'bigint', 'bigint', 'bigint'],
-    columns: ({ refused }) => refusalColumns(refused),
-  },
-]
-
 export async function writeBatch(tx: ClientBase, result: BatchResult): Promise<void> {
-  const values = runColumns(result)
+  const batch = { ...result, ...sortRuns(result) }
   let name = 'write-batch'
-  let text = WRITE_BATCH
-  for (const part of PARTS) {
-    const columns = part.columns(result)
-    if (!columns) continue
-    const rows = part.types.map((type, index) => `$${values.length + index + 1}::${type}[]`)
-    name += ` ${part.name}`
-    text += `, ${part.name} AS (INSERT INTO ${part.insert} SELECT ${part.select} FROM unnest(${rows.join()}))`
-    values.push(...columns)
+  const values: string[] = []
+  const compose = ({ name: what, types, sql, columns }: Part): string | undefined => {
+    const written = columns(batch)
+    if (!written) return undefined
+    const rows = types.map((type, index) => `$${values.length + index + 1}::${type}[]`)
+    name += ` ${what}`
+    values.push(...written)
+    return sql(`unnest(${rows.join()})`)
   }
-  await tx.query({ name, text: text + CREATE_RECORDS, values })
+  const aside = PARTS.map(compose).filter((text) => text !== undefined)
+  const main = compose(CREATED) ?? 'SELECT'
+  await tx.query({ name, text: aside.length > 0 ? `WITH ${aside.join()} ${main}` : main, values })
 }
 
-/**
- * A row for each run. Those that leave a new record behind come first, with the columns that only a new record needs:
- * where these end, `unnest` goes on with NULL.
- */
-function runColumns({ applied, changes }: BatchResult): string[] {
-  /** Of a run that leaves its record behind as it is at the end. */
-  const changeOf = ({ state }: AppliedUpdate): RecordChange | undefined => {
+interface Runs {
+  /** Those that leave a new record behind. */
+  created: Run[]
+  /** Those that get a row of the audit: a new record is its first event by itself. */
+  audited: Run[]
+  /** Does a run leave a record that was there before as it is at the end? */
+  moves(run: Run): boolean
+}
+
+function sortRuns({ applied, changes }: BatchResult): Runs {
+  const changeOf = ({ newest: { state } }: Run): RecordChange | undefined => {
     const change = changes.get(state.id)
     return change?.state === state ? change : undefined
   }
   const created: Run[] = []
-  const others: Run[] = []
-  for (const run of runsOf(applied)) (changeOf(run.newest)?.isNew ? created : others).push(run)
-  const runs = [...created, ...others]
+  const audited: Run[] = []
+  for (const run of runsOf(applied)) {
+    const isCreated = changeOf(run)?.isNew === true
+    if (isCreated) created.push(run)
+    if (!isCreated || !isFirstEvent(run)) audited.push(run)
+  }
+  return { created, audited, moves: (run) => changeOf(run)?.isNew === false }
+}
+
+const isFirstEvent = ({ newest }: Run): boolean => newest.state.sequence === 1
+
+/** A part of the statement, which is there only when it has rows. */
+interface Part {
+  name: string
+  types: string[]
+  sql(rows: string): string
+  /** A value for each of the types; undefined without rows. */
+  columns(batch: BatchResult & Runs): string[] | undefined
+}
+
+const TOTALS = 'id, done, warn, failed, total, is_completed, errors_total, warnings_total, sequence'
+const TOTALS_TYPES = 'uuid bigint bigint bigint bigint boolean bigint bigint bigint'.split(' ')
+
+function totalsColumns(runs: Run[]): string[] {
   const states = runs.map(({ newest }) => newest.state)
-  const updates = runs.map(({ newest }) => newest.update)
-  const creators = created.map(({ newest }) => newest.update)
   return [
     plainArray(states.map(({ id }) => id)),
     numberArray(states.map(({ counts }) => counts.done)),
@@ -135,15 +88,102 @@ function runColumns({ applied, changes }: BatchResult): string[] {
     numberArray(states.map(({ errorsTotal }) => errorsTotal)),
     numberArray(states.map(({ warningsTotal }) => warningsTotal)),
     numberArray(states.map(({ sequence }) => sequence)),
-    plainArray(updates.map(({ channel }) => channel)),
-    textArray(updates.map(nameOf)),
-    jsonArray(runs.map(({ earlier }) => earlier)),
-    booleanArray(runs.map(({ newest }) => changeOf(newest)?.isNew === false)),
-    textArray(creators.map(({ clientKrn }) => clientKrn)),
-    textArray(creators.map(({ filename }) => filename)),
-    textArray(creators.map(({ email }) => email)),
   ]
 }
+
+const CREATED: Part = {
+  name: 'created',
+  types: [...TOTALS_TYPES, 'text', 'text', 'text', 'text', 'text'],
+  sql: (rows) => `
+    INSERT INTO records (${TOTALS}, client_krn, filename, email, first_channel, first_update_id, first_xid,
+                         created_at, updated_at, listed_at)
+    SELECT *, CASE sequence WHEN 1 THEN pg_current_xact_id() END, now(), now(), date_trunc('second', now()::timestamptz(3))
+    FROM ${rows} AS a (${TOTALS}, client_krn, filename, email, channel, update_id)
+    ORDER BY id`,
+  columns({ created }) {
+    if (created.length === 0) return undefined
+    const updates = created.map(({ newest }) => newest.update)
+    const firsts = created.map((run) => (isFirstEvent(run) ? run.newest.update : undefined))
+    return [
+      ...totalsColumns(created),
+      textArray(updates.map(({ clientKrn }) => clientKrn)),
+      textArray(updates.map(({ filename }) => filename)),
+      textArray(updates.map(({ email }) => email)),
+      plainArray(firsts.map((first) => first?.channel ?? null)),
+      textArray(firsts.map((first) => (first ? nameOf(first) : null))),
+    ]
+  },
+}
+
+const RUNS: Part = {
+  name: 'runs',
+  types: [...TOTALS_TYPES, 'text', 'text', 'json', 'boolean'],
+  sql: (rows) => `
+    applied AS (
+      SELECT * FROM ${rows} AS a (${TOTALS}, channel, update_id, earlier, moves)
+    ), audited AS (
+      INSERT INTO event_rows (record_id, done, warn, failed, total, is_completed, errors_total, warnings_total,
+                              sequence, channel, update_id, earlier)
+      SELECT ${TOTALS}, channel, update_id, earlier FROM applied
+    ), moved AS (
+      UPDATE records r
+      SET done = a.done, warn = a.warn, failed = a.failed, total = a.total, is_completed = a.is_completed,
+          errors_total = a.errors_total, warnings_total = a.warnings_total, sequence = a.sequence,
+          updated_at = greatest(r.updated_at, now()::timestamptz(3)),
+          listed_at = date_trunc('second', greatest(r.updated_at, now()::timestamptz(3)))
+      FROM applied a
+      WHERE a.moves AND r.id = a.id
+    )`,
+  columns({ audited, moves }) {
+    if (audited.length === 0) return undefined
+    return [
+      ...totalsColumns(audited),
+      plainArray(audited.map(({ newest }) => newest.update.channel)),
+      textArray(audited.map(({ newest }) => nameOf(newest.update))),
+      jsonArray(audited.map(({ earlier }) => earlier)),
+      booleanArray(audited.map(moves)),
+    ]
+  },
+}
+
+/** Rows that go into a table as they are. */
+const inserted = ({
+  insert,
+  select = '*',
+  ...part
+}: Omit<Part, 'sql'> & { insert: string; select?: string }): Part => ({
+  ...part,
+  sql: (rows) => `${part.name} AS (INSERT INTO ${insert} SELECT ${select} FROM ${rows})`,
+})
+
+const idPart = (kind: IdKind): Part => {
+  const { table, column, current } = ID_TABLES[kind]
+  return inserted({
+    name: `${kind}_ids`,
+    insert: `${table} (${column}, id, fingerprint, result, record_id, sequence)`,
+    select: `${current}, *`,
+    types: ['uuid', 'uuid', 'text', 'uuid', 'bigint'],
+    columns: ({ decided }) => idColumns(decided, kind),
+  })
+}
+
+const PARTS: Part[] = [
+  RUNS,
+  inserted({
+    name: 'issued',
+    insert: 'issues (record_id, kind, ordinal, line, message)',
+    types: ['uuid', 'smallint', 'bigint', 'bigint', 'text'],
+    columns: ({ applied }) => issueColumns(applied),
+  }),
+  idPart('request'),
+  idPart('message'),
+  inserted({
+    name: 'refused',
+    insert: 'refusals (record_id, channel, update_id, email, result, done, warn, failed)',
+    types: ['uuid', 'text', 'text', 'text', 'text', 'bigint', 'bigint', 'bigint'],
+    columns: ({ refused }) => refusalColumns(refused),
+  }),
+]
 
 /** An update's issues take the ordinals that end at the totals it left behind. */
 function issueColumns(applied: AppliedUpdate[]): string[] | undefined {
