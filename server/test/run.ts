@@ -20,36 +20,12 @@ import { startSharedServices } from './helpers/shared-services.ts'
 const CONCURRENCY = 4
 /** Longer than any file takes. */
 const SILENCE_MS = 10 * 60_000
-/**
- * The files that take longest, as a run prints at its end, go first: begun last, one of them would run alone. What
- * computes and what waits take turns.
- */
+/** The files that take longest, as a run prints at its end, go first: begun last, one of them would run alone. */
 const FIRST = [
   'server/test/progress/from-sqs-outages.test.ts',
-  'web/test/browser/access.test.ts',
   'server/test/jobs/control-races.test.ts',
+  'web/test/browser/access.test.ts',
   'server/test/progress/exactness.test.ts',
-  'server/test/jobs/queue-postgres.test.ts',
-  'server/test/progress/storm-kafka.test.ts',
-  'web/test/browser/uploads.test.ts',
-  'server/test/jobs/queue-redis.test.ts',
-  'server/test/jobs/limits.test.ts',
-  'server/test/progress/store-mongo.test.ts',
-  'web/test/browser/jobs.test.ts',
-  'server/test/progress/mongo-outages.test.ts',
-  'server/test/jobs/crash.test.ts',
-  'server/test/progress/mongo-http.test.ts',
-  'server/test/jobs/kills.test.ts',
-  'server/test/streams/exactness-kafka.test.ts',
-  'server/test/streams/log-kafka.test.ts',
-  'web/test/browser/live.test.ts',
-  'server/test/streams/publish-kafka.test.ts',
-  'server/test/progress/from-sqs.test.ts',
-  'server/test/jobs/many-files.test.ts',
-  'server/test/jobs/import-mongo.test.ts',
-  'server/test/jobs/memory.test.ts',
-  'server/test/progress/outage-kafka.test.ts',
-  'server/test/platform/embedded-postgres.test.ts',
 ]
 
 const asked = process.argv.slice(2)

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
+import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import type { Scope } from '../helpers/scope.ts'
-import { createTestDir, type TestServer } from '../helpers/server.ts'
+import { type Answer, createTestDir, type TestServer } from '../helpers/server.ts'
 import { until } from '../helpers/until.ts'
 import { readEverything } from './worker-helpers.ts'
 
@@ -54,15 +55,24 @@ export async function assertAgreed(pool: pg.Pool, jobId: string) {
   return all
 }
 
+/** Asked again while the answer is to come back: a busy machine may not get to it within the time that it is given. */
+async function persist(ask: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    const answer = await ask()
+    if (answer.status !== 503) return answer
+    await delay(Number(answer.headers.get('retry-after')) * 1_000)
+  }
+}
+
 export const control = (
   server: TestServer,
   jobId: string,
   action: 'cancel' | 'retry',
   token: string | null = null,
-) => server.call('POST', `/api/jobs/${jobId}/${action}`, { token })
+) => persist(() => server.call('POST', `/api/jobs/${jobId}/${action}`, { token }))
 
 export const remove = (server: TestServer, jobId: string, query = '', token: string | null = null) =>
-  server.call('DELETE', `/api/jobs/${jobId}${query}`, { token })
+  persist(() => server.call('DELETE', `/api/jobs/${jobId}${query}`, { token }))
 
 export const balance = async (server: TestServer, jobId: string) =>
   (await server.call('GET', `/api/jobs/${jobId}/balance`, { token: null })).body

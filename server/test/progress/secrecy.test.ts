@@ -6,7 +6,7 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { openDevIssuer } from '../../src/platform/tokens/dev-issuer.ts'
-import { createTestDatabase, endConnections } from '../helpers/database.ts'
+import { createTestDatabase, endConnections, openTestPool } from '../helpers/database.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { createTestDir, update } from '../helpers/server.ts'
 import { type RawAnswer, sendRaw, talk } from './raw-http.ts'
@@ -98,7 +98,7 @@ describe('secrets', () => {
     }
     const good = (more = {}) =>
       JSON.stringify(update(marks.filename, { errors: [{ line: 1, message: marks.message }], ...more }))
-    const read = `${UPDATES}?filename=${marks.filename}&secret=${marks.query}`
+    const read = `${UPDATES}?filename=${marks.filename}`
     const post = (body: string | Uint8Array, more = {}) => call('POST', UPDATES, { body, ...more })
 
     // What goes well.
@@ -130,6 +130,7 @@ describe('secrets', () => {
       [400, call('GET', `/clients/${marks.client}%00/progress`)],
       [400, call('GET', `/clients/${marks.client}%ZZ/progress`)],
       [400, call('GET', `${UPDATES}?after=${marks.query}`)],
+      [400, call('GET', `${read}&secret=${marks.query}`)],
     ]
     for (const [status, answer] of refused) assert.equal((await answer).status, status, (await answer).text)
     await talk(server.url, [`GARBAGE ${marks.header} ${token}\r\n\r\n`])
@@ -138,7 +139,7 @@ describe('secrets', () => {
     ])
 
     // What breaks behind us: connections first, which is mended unseen; then a table; then the database.
-    const pool = new pg.Pool({ connectionString: databaseUrl })
+    const pool = openTestPool(t, databaseUrl)
     const terminate = () =>
       pool.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -164,7 +165,6 @@ describe('secrets', () => {
     assert.equal(JSON.parse(batch.text)[0].status, 500)
     assert.doesNotMatch(batch.text, INNARDS)
 
-    await pool.end()
     await withoutDatabase(databaseUrl, async () => {
       for (const answer of [await call('GET', read), await post(good()), await call('GET', '/readyz')])
         assert.ok(answer.status >= 500, answer.text)
