@@ -4,7 +4,7 @@
  * and one broker, each a fresh process, alternating, the order reversed each round. Pebbles has a fresh database and
  * group each time; its time runs from the assignment of its partitions until everything is committed.
  *
- *   npm run bench:ledger-kafka -- [--updates 1000000] [--records 1000] [--rounds 5]
+ *   npm run bench:ledger-kafka -- [--updates 1000000] [--records 1000] [--rounds 5] [--semi-space 4]
  *
  * Prints medians and ratios; raw values go to `bench/results/ledger-kafka-<records>.json`.
  */
@@ -29,11 +29,14 @@ const { values: options } = parseArgs({
     updates: { type: 'string', default: '1000000' },
     records: { type: 'string', default: '1000' },
     rounds: { type: 'string', default: '5' },
+    /** MiB; as `npm start` has it. */
+    'semi-space': { type: 'string', default: '4' },
   },
 })
 const updates = Number(options.updates)
 const records = Number(options.records)
 const rounds = Number(options.rounds)
+const semiSpaceMiB = Number(options['semi-space'])
 const PARTITIONS = 12
 const CLIENTS = 10
 const TOPIC = 'progress-updates'
@@ -85,7 +88,7 @@ for (const name of names) {
 }
 await writeFile(
   new URL(`results/ledger-kafka-${records}.json`, import.meta.url),
-  `${JSON.stringify({ ...bench.describe(), kafka: kafka.title, updates, records, rounds, results: raw }, null, 2)}\n`,
+  `${JSON.stringify({ ...bench.describe(), kafka: kafka.title, updates, records, rounds, semiSpaceMiB, results: raw }, null, 2)}\n`,
 )
 
 /** Fills the topic: each file's updates in one partition, as producers with a key would. */
@@ -145,8 +148,7 @@ async function count(round: number): Promise<Result> {
         KAFKA_BOOTSTRAP_SERVERS: brokers,
         KAFKA_TOPIC_NAME: TOPIC,
         KAFKA_GROUP_ID: name,
-        // As `npm start` has it.
-        NODE_OPTIONS: '--max-semi-space-size=4',
+        NODE_OPTIONS: `--max-semi-space-size=${semiSpaceMiB}`,
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     },
