@@ -34,22 +34,6 @@ describe('a broker that lets in not everybody', { skip: kafkaMissing() }, () => 
     })
   })
 
-  async function consume(t: Scope, env: Record<string, string>, store: Store): Promise<Consumer> {
-    const config = readConfig({ ...env, KAFKA_ENABLED: 'true' })
-    const consumer = createKafkaConsumer({
-      connection: await readKafkaConnection(config),
-      topic: config.KAFKA_TOPIC_NAME,
-      groupId: config.KAFKA_GROUP_ID,
-      store,
-      lanes: 1,
-      onApplied: () => {},
-      tally: () => {},
-      log: pino({ level: 'silent' }),
-    })
-    atEnd(t, () => consumer[Symbol.asyncDispose]())
-    return consumer
-  }
-
   test('P15 it signs in by SASL, and names the right that it lacks for the dead-letter topic', async (t) => {
     const log = openTestLog(t, kafka.bootstrapServers)
     await log.create()
@@ -132,33 +116,35 @@ describe('a broker behind TLS', { skip: kafkaMissing() || noOpenssl }, () => {
     await log.create()
     await log.send([{ partition: 0, value: message('tls.csv') }])
     const store = openTestStore(t, await createTestDatabase(t))
-    const start = async (env: Record<string, string>) => {
-      const config = readConfig({ ...log.env, ...env, KAFKA_TLS: 'true' })
-      const consumer = createKafkaConsumer({
-        connection: await readKafkaConnection(config),
-        topic: log.topic,
-        groupId: log.group,
-        store,
-        lanes: 1,
-        onApplied: () => {},
-        tally: () => {},
-        log: pino({ level: 'silent' }),
-      })
-      atEnd(t, () => consumer[Symbol.asyncDispose]())
-      return consumer
-    }
-    const distrustful = await start({})
+    const env = { ...log.env, KAFKA_TLS: 'true' }
+    const distrustful = await consume(t, env, store)
     await eventually('it does not trust it', async () =>
       /self-signed/.test(distrustful.health().lastError!.message),
     )
     await distrustful[Symbol.asyncDispose]()
-    await start({ KAFKA_TLS_CA: cert })
+    await consume(t, { ...env, KAFKA_TLS_CA: cert }, store)
     await eventually(
       'it reads',
       async () => (await store.list({ clientKrn: 'krn:kafka' }, { limit: 1 })).length === 1,
     )
   })
 })
+
+async function consume(t: Scope, env: Record<string, string>, store: Store): Promise<Consumer> {
+  const config = readConfig({ ...env, KAFKA_ENABLED: 'true' })
+  const consumer = createKafkaConsumer({
+    connection: await readKafkaConnection(config),
+    topic: config.KAFKA_TOPIC_NAME,
+    groupId: config.KAFKA_GROUP_ID,
+    store,
+    lanes: 1,
+    onApplied: () => {},
+    tally: () => {},
+    log: pino({ level: 'silent' }),
+  })
+  atEnd(t, () => consumer[Symbol.asyncDispose]())
+  return consumer
+}
 
 async function listen(scope: Scope, server: Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

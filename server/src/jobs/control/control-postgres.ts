@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { ClientBase, Pool } from 'pg'
 import { PebblesError } from '../../platform/errors.ts'
 import {
@@ -8,6 +7,7 @@ import {
   isUnanswered,
   sqlState,
 } from '../../platform/postgres/database.ts'
+import { backOff } from '../../platform/wait.ts'
 import { lockRecords } from '../../progress/postgres/sql-read.ts'
 import { recordIdOf } from '../../progress/record.ts'
 import { type Job, type JobEvent, type JobStatus, statusAfter, statusesBefore, TRANSITIONS } from '../job.ts'
@@ -176,7 +176,7 @@ export async function persistently<T>(
       const isPassing = isTransient(error) || hasMovedOn(error) || sqlState(error) === UNIQUE_VIOLATION
       if (!isPassing) throw error
       if (Date.now() > deadline) throw databaseAway(error)
-      await delay(Math.random() * Math.min(500, 10 * 2 ** attempt))
+      await backOff(attempt, { stepMs: 10, maxMs: 500 })
     }
   }
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { createInserter } from '../../datasets/insert-postgres.ts'
 import { findDataset } from '../../datasets/store-postgres.ts'
@@ -6,6 +5,7 @@ import { PebblesError } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
 import type { ObjectStore } from '../../platform/objects/objects.ts'
 import { databaseAway, isTransient, sqlState } from '../../platform/postgres/database.ts'
+import { backOff } from '../../platform/wait.ts'
 import { FileFault } from '../csv/file-fault.ts'
 import type { ClaimedJob } from '../job.ts'
 import type { JobHandler } from '../queue/queue.ts'
@@ -111,9 +111,7 @@ async function importPersistently(
         (await failForWantOfRoom(options, claimed))
       )
         return
-      await delay(Math.random() * Math.min(MAX_BACKOFF_MS, 100 * 2 ** failures), undefined, {
-        signal: lease.signal,
-      })
+      await backOff(failures, { stepMs: 100, maxMs: MAX_BACKOFF_MS, signal: lease.signal })
     }
   }
 }

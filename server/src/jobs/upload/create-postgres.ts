@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { ClientBase, Pool } from 'pg'
 import { PebblesError } from '../../platform/errors.ts'
 import { databaseAway, inTransaction, isTransient, sqlState } from '../../platform/postgres/database.ts'
+import { backOff } from '../../platform/wait.ts'
 import { recordIdOf } from '../../progress/record.ts'
 import { findFreeLedgerName, type LedgerName } from '../ledger/ledger-name-postgres.ts'
 import { reportToLedger } from '../ledger/ledger-report.ts'
@@ -66,7 +66,7 @@ export async function createJob(
         if (isCommitSent) throw inDoubt(error)
         throw isPassing ? databaseAway(error) : error
       }
-      await delay(Math.random() * Math.min(500, 10 * 2 ** attempt))
+      await backOff(attempt, { stepMs: 10, maxMs: 500 })
     }
   }
 }

@@ -1,6 +1,5 @@
 import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
@@ -8,6 +7,7 @@ import {
   ListObjectsV2Command,
   S3Client,
 } from '@aws-sdk/client-s3'
+import { backOff } from '../wait.ts'
 import { createMeter } from './meter.ts'
 import {
   isObjectName,
@@ -93,7 +93,7 @@ export function openS3Objects(location: S3Location, { pageObjects = PAGE_OBJECTS
           if (statusOf(error) === 412) return 'exists'
           // Somebody else is writing it: from the beginning, since the parts are of no use any more.
           if (statusOf(error) !== 409 || attempt === CONFLICTS) s3Away(error)
-          await delay(Math.random() * 100 * 2 ** attempt)
+          await backOff(attempt, { stepMs: 100, maxMs: Number.POSITIVE_INFINITY })
         }
       }
     },

@@ -1,6 +1,7 @@
 import type { AnyBulkWriteOperation } from 'mongodb'
 import { PebblesError } from '../../platform/errors.ts'
 import { duplicatesOf, isMongoTransient, mongoAway } from '../../platform/mongo/connection.ts'
+import { backOff } from '../../platform/wait.ts'
 import type { Decided } from '../batch.ts'
 import type { Outcome } from '../store.ts'
 import { ClaimUnseen, claimIds, releaseIds } from './claims-mongo.ts'
@@ -84,7 +85,7 @@ export function createApplier(collections: Collections, settler: Settler) {
         } else if (!isPassing || Date.now() > deadline) {
           return giveUp(open, isPassing ? mongoAway(fault) : fault)
         }
-        await delay(Math.random() * Math.min(300, 2 ** failures++))
+        await backOff(failures++, { stepMs: 1, maxMs: 300 })
       }
     }
 
@@ -201,5 +202,3 @@ const inDoubt = (cause: unknown) =>
     'The database went away while the update was written. With an Idempotency-Key it can be sent again safely.',
     { retryAfterSeconds: 2, cause },
   )
-
-const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -10,6 +10,7 @@ import {
   sqlState,
   withConnection,
 } from '../../platform/postgres/database.ts'
+import { backOff } from '../../platform/wait.ts'
 import { type BatchResult, foldBatch } from '../batch.ts'
 import type { Update } from '../record.ts'
 import type { Outcome } from '../store.ts'
@@ -63,7 +64,7 @@ export async function untilCommitted<T>(
       const isPassing = isTransient(error) || isPartitionAbsent || sqlState(error) === UNIQUE_VIOLATION
       if (!isPassing || Date.now() > deadline)
         throw lost.length > 0 ? inDoubt(error) : failure(error, isPassing)
-      await delay(Math.random() * Math.min(500, 2 ** attempt))
+      await backOff(attempt, { stepMs: 1, maxMs: 500 })
     }
   }
 }
@@ -125,5 +126,3 @@ export async function applyWithin(tx: ClientBase, updates: readonly Update[]): P
   await writeBatch(tx, result)
   return result.outcomes
 }
-
-const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
