@@ -4,13 +4,12 @@ import {
   type CompleteMultipartUploadCommandInput,
   CreateMultipartUploadCommand,
   HeadObjectCommand,
-  NoSuchUpload,
   PutObjectCommand,
   type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { createByteWriter } from '../byte-writer.ts'
-import { s3Away } from './s3-errors.ts'
+import { s3Away, statusOf } from './s3-errors.ts'
 
 /** S3 wants 5 MiB at the least, in all parts but the last. */
 const PART_BYTES = 8 * 1024 * 1024
@@ -87,7 +86,8 @@ export function startUpload(
     try {
       await client.send(new CompleteMultipartUploadCommand(command))
     } catch (error) {
-      if (!(error instanceof NoSuchUpload)) throw error
+      // `NoSuchUpload`, or with S3Proxy `NoSuchKey` for a part, which the attempt before is putting together this instant.
+      if (statusOf(error) !== 404) throw error
       // Completed by an attempt whose answer got lost: then the object is there.
       await client.send(new HeadObjectCommand(target))
     }
