@@ -175,18 +175,24 @@ export async function download(s3: Record<string, string>, prefix: string, folde
     credentials: { accessKeyId: s3.AWS_ACCESS_KEY_ID!, secretAccessKey: s3.AWS_SECRET_ACCESS_KEY! },
   })
   try {
+    const keys = new Set<string>()
     const below = { Bucket: s3.S3_BUCKET!, Prefix: `${prefix}/` }
     for (let token: string | undefined, more = true; more; more = token !== undefined) {
       const page = await client.send(new ListObjectsV2Command({ ...below, ContinuationToken: token }))
-      for (const { Key } of page.Contents ?? []) {
-        const { Body } = await client.send(new GetObjectCommand({ Bucket: s3.S3_BUCKET!, Key }))
-        const path = join(folder, Key!.slice(prefix.length + 1))
-        await mkdir(dirname(path), { recursive: true })
-        await writeFile(path, await Body!.transformToByteArray())
-      }
+      for (const { Key } of page.Contents ?? []) keys.add(Key!)
       token = page.NextContinuationToken
+    }
+    for (const Key of keys) {
+      if (DRAFT.test(Key) && keys.has(Key.replace(DRAFT, ''))) continue
+      const { Body } = await client.send(new GetObjectCommand({ Bucket: s3.S3_BUCKET!, Key }))
+      const path = join(folder, Key.slice(prefix.length + 1))
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, await Body!.transformToByteArray())
     }
   } finally {
     client.destroy()
   }
 }
+
+// S3Proxy writes an object beside its name first, and one that is killed meanwhile leaves that behind.
+const DRAFT = /-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
