@@ -1,14 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { readConfig } from '../../src/config.ts'
 import { openDevIssuer } from '../../src/platform/tokens/dev-issuer.ts'
 import { serve } from '../../src/roles/serve.ts'
 import { createTestDatabase } from './database.ts'
+import { makeFolder } from './folder.ts'
 import { atEnd, type Scope } from './scope.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -50,7 +49,7 @@ async function testEnvironment(scope: Scope, env: Record<string, string>): Promi
 
 /** A folder of its own, removed afterwards. */
 export async function createTestDir(scope: Scope): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'pebbles-test-'))
+  const dir = await makeFolder()
   atEnd(scope, () => rm(dir, { recursive: true, force: true }))
   return dir
 }

@@ -1,8 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { programsDir, type Service, type ServiceName } from '../../../scripts/services/service.ts'
 import { services } from '../../../scripts/services/table.ts'
+import { makeFolder } from './folder.ts'
 
 /** Those that test files share; a Redis starts at once, so each test has its own. */
 const SHARED: ServiceName[] = ['kafka', 'sqs', 's3', 'mongo']
@@ -45,7 +45,7 @@ async function start(service: Service, opened: AsyncDisposableStack): Promise<Re
   const missing = service.missing(cacheDir)
   if (missing) throw new Error(missing)
   await service.install(cacheDir)
-  const dataDir = await mkdtemp(join(tmpdir(), `pebbles-test-${service.name}-`))
+  const dataDir = await makeFolder(`${service.name}-`)
   opened.defer(() => rm(dataDir, { recursive: true, force: true }))
   return opened.use(await service.start({ cacheDir, dataDir })).env
 }
