@@ -114,7 +114,9 @@ export async function freezePostgres(
     pids = [postmaster]
     const { rows } = await client.query('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()')
     pids.push(...rows.map(({ pid }) => pid as number))
-    for (const pid of pids) process.kill(pid, 'SIGSTOP')
   })
+  // Not before this connection has ended, which needs locks that one of them may hold where it is stopped. Those that
+  // end meanwhile are still there, as only the postmaster can bury them.
+  for (const pid of pids) process.kill(pid, 'SIGSTOP')
   return { thaw }
 }

@@ -12,6 +12,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs'
 import { atEnd, type Scope } from './scope.ts'
+import { until } from './until.ts'
 
 /** What a producer, or whoever looks into a queue, does with one. */
 export interface TestQueue {
@@ -23,6 +24,8 @@ export interface TestQueue {
   take(count: number): Promise<Message[]>
   /** Those to be received, and those that somebody has in hand. */
   depth(): Promise<{ visible: number; inHand: number }>
+  /** Resolves when a durable server that was started again has it: ElasticMQ answers before it has restored queues. */
+  untilRestored(): Promise<void>
   /** Resolves when nothing is left, or somebody holds it. */
   untilEmpty(): Promise<void>
 }
@@ -118,6 +121,7 @@ async function openTestQueue(client: SQSClient, QueueUrl: string, isFifo: boolea
       return taken
     },
     depth,
+    untilRestored: () => untilRestored(depth),
     async untilEmpty() {
       for (;;) {
         const { visible, inHand } = await depth()
@@ -127,6 +131,15 @@ async function openTestQueue(client: SQSClient, QueueUrl: string, isFifo: boolea
     },
   }
 }
+
+/** @param look fails as long as the queue is not there */
+export const untilRestored = (look: () => Promise<unknown>): Promise<void> =>
+  until('the queue is restored', () =>
+    look().then(
+      () => true,
+      () => false,
+    ),
+  )
 
 /** An update as a message of a queue, with only what differs written out. */
 export function message(filename: string, more: Record<string, unknown> = {}) {

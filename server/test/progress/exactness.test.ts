@@ -14,15 +14,15 @@ describe('the ledger is exact', () => {
       instances: 3,
       callers: 64,
       files: 50,
-      updates: 10_000,
+      updates: 5_000,
       kills: 1,
       random: seededRandom(seed),
       spawn: () => spawnServer(t, { DATABASE_URL, PEBBLES_DATA, PEBBLES_ROLES: 'api' }),
     })
     t.diagnostic(JSON.stringify(report))
-    assert.equal(report.answered, 10_000)
+    assert.equal(report.answered, 5_000)
     assert.equal(report.kills, 1)
-    assert.ok(report.sentAgain > 500)
+    assert.ok(report.sentAgain > 250)
   })
 
   test('P6 two users who create the same file at the same instant: one owner, 500 times', async (t) => {

@@ -9,6 +9,7 @@ import { createTestDir, spawnWorker, startServer } from '../helpers/server.ts'
 import { sharedSqs, sqsMissing, startSqs } from '../helpers/services.ts'
 import { message, openTestSqs, type TestQueue, type TestSqs } from '../helpers/sqs.ts'
 import { deliveredAgain, startSqsProxy } from '../helpers/sqs-proxy.ts'
+import { until } from '../helpers/until.ts'
 import { runSqsStorm } from '../verify/sqs-storm.ts'
 
 const numbered = (filename: string, count: number) =>
@@ -45,13 +46,13 @@ describe('SQS, and what it stands on, may go away', { skip: sqsMissing() }, () =
     const report = await runSqsStorm(t, {
       env: sharedSqs(),
       databaseUrl: await createTestDatabase(t),
-      updates: 3_000,
+      updates: 1_500,
       files: 30,
       processes: 2,
       kills: 1,
     })
     t.diagnostic(JSON.stringify(report))
-    assert.ok(report.deliveredAgain >= 300, 'at least a tenth was delivered twice')
+    assert.ok(report.deliveredAgain >= 150, 'at least a tenth was delivered twice')
   })
 
   test('P14 N1 what was counted but not removed is found to be a duplicate, and is removed', async (t) => {
@@ -104,20 +105,20 @@ describe('SQS, and what it stands on, may go away', { skip: sqsMissing() }, () =
       const step = Math.floor(n / groups)
       return { group, body: message(`${group}-${step % 3}.csv`, { id: `${group}/${step}` }) }
     })
-    const sending = fifo.send(messages)
-    for (let stop = 0; stop < 2; stop++) {
-      await sleep(300)
+    for (const half of [messages.slice(0, 150), messages.slice(150)]) {
+      await fifo.send(half.slice(0, 50))
       gate.shut()
-      await sleep(5_000)
+      const before = deliveredAgain(proxy)
+      const sending = fifo.send(half.slice(50))
+      await until('what is in hand is delivered again', () => deliveredAgain(proxy) > before)
       gate.open()
+      await sending
     }
-    await sending
     await fifo.untilEmpty()
     const { rows } = await openTestPool(t, databaseUrl).query(
       `SELECT update_id FROM ${AUDITED_UPDATES} ORDER BY xid, audited.sequence`,
     )
     assert.equal(rows.length, messages.length)
-    assert.ok(deliveredAgain(proxy) > 0)
     for (const steps of Map.groupBy(rows, ({ update_id }) => update_id.split('/')[0]).values()) {
       assert.deepEqual(
         steps.map(({ update_id }) => Number(update_id.split('/')[1])),
@@ -134,6 +135,7 @@ describe('SQS, and what it stands on, may go away', { skip: sqsMissing() }, () =
     const server = await startServer(t, sqsEnv(queue))
     assert.equal((await server.call('GET', '/livez')).status, 200)
     await own.restart()
+    await queue.untilRestored()
     await queue.untilEmpty()
     const again = numbered('away.csv', 400).slice(200)
     await queue.send(again)

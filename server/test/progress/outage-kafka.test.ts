@@ -51,7 +51,7 @@ describe('a consumer whose broker or database is away', { skip: kafkaMissing() }
   }
 
   const hasCounted = (what: string, store: RecordStore, log: TestLog, updates: number) =>
-    eventually(what, async () => assert.equal(await counted(store, log), updates) === undefined, 40_000)
+    eventually(what, async () => assert.equal(await counted(store, log), updates) === undefined)
 
   test('P15 a broker that was killed and restarted while messages came costs none and doubles none', async (t) => {
     const log = openTestLog(t, kafka.bootstrapServers)

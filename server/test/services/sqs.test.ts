@@ -12,6 +12,7 @@ import {
 } from '@aws-sdk/client-sqs'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { sharedSqs, sqsMissing, startSqs } from '../helpers/services.ts'
+import { untilRestored } from '../helpers/sqs.ts'
 
 /** A client, and what the tests do with it. */
 function connect(scope: Scope, env: Record<string, string>) {
@@ -101,6 +102,7 @@ describe('the SQS of tests and development', { skip: sqsMissing(), concurrency: 
     await sqs.delete(queue, received.find(({ Body }) => Body === 'deleted')!)
     await server.kill()
     await server.restart()
+    await untilRestored(() => sqs.attributesOf(queue))
     const kept = await sqs.attributesOf(queue)
     assert.equal(kept.ApproximateNumberOfMessages, '0')
     assert.equal(kept.ApproximateNumberOfMessagesNotVisible, '1')

@@ -390,7 +390,7 @@ describe('the event log on Kafka', { skip: kafkaMissing() }, () => {
     )
     const grows = async (what: string) => {
       const [events, read] = [acknowledged.length, hasRead]
-      await eventually(what, async () => acknowledged.length > events + 100 && hasRead > read + 100, 40_000)
+      await eventually(what, async () => acknowledged.length > events + 100 && hasRead > read + 100)
     }
     await grows('events flow')
     kafka.freeze()

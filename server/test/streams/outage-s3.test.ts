@@ -30,8 +30,8 @@ describe('S3 away', { skip: s3Missing() }, () => {
       instances: 2,
       kills: 0,
       outages: [
-        { what: 'S3', service, how: 'frozen', ms: AWAY_MS },
-        { what: 'S3', service, how: 'killed', ms: AWAY_MS },
+        { what: 'S3', service, how: 'frozen', ms: AWAY_MS, isUnnoticed: true },
+        { what: 'S3', service, how: 'killed', ms: AWAY_MS, isUnnoticed: true },
       ],
       eventsPerSecond: 2_500,
       tellsDuplicates: true,

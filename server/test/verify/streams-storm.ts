@@ -18,6 +18,8 @@ export interface Outage {
   service: Pick<RunningService, 'freeze' | 'thaw' | 'kill' | 'restart'>
   how: 'frozen' | 'killed'
   ms: number
+  /** Events must be taken in all the same: it lasts until some were, as this process may stand still for all of `ms`. */
+  isUnnoticed?: boolean
 }
 
 export interface StormOptions {
@@ -156,12 +158,13 @@ export async function runStreamsStorm(options: StormOptions): Promise<{ report: 
   }
 
   async function beAway(): Promise<void> {
-    for (const { what, service, how, ms } of outages) {
+    for (const { what, service, how, ms, isUnnoticed = false } of outages) {
       await reached((done.outages + 0.7) / (outages.length + 1))
       const before = { events: sent.events, refused503: sent.refused503, mib: watch.nowMiB() }
       log(`${what} ${how} for ${ms} ms after ${sent.events} events; instances have ${watch.nowMiB()} MiB`)
       await (how === 'frozen' ? service.freeze() : service.kill())
       await sleep(ms)
+      if (isUnnoticed) await until('events came meanwhile', async () => sent.events > before.events)
       awayGrowthMiB = Math.max(awayGrowthMiB, watch.nowMiB() - before.mib)
       const came = sent.events - before.events
       awayEvents.push(came)
