@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { readdir, realpath, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exists, installOnce, isOnPath, run } from './install.ts'
+import type { RunningService } from './service.ts'
 
 /** The oldest that Kafka runs on. */
 const JAVA = 17
@@ -56,22 +57,23 @@ export async function javaArguments(folder: string, heapMb: number): Promise<str
 const archiveOf = (folder: string) => join(`${folder}-classes`, 'classes.jsa')
 
 /**
- * Lets Java keep the classes that the program in `folder` loads, in the form in which it uses them. Kafka then starts
- * in half the time. `trial` starts the program with the given arguments and stops it, in the folder that it is given.
+ * Lets Java keep the classes that the program in `folder` loads, in the form in which it uses them: it then starts in half
+ * the time. `start` starts the program, on data in the folder and with the further arguments that it is given.
  */
 export async function archiveClasses(
   folder: string,
-  trial: (dataDir: string, javaArguments: string[]) => Promise<void>,
+  start: (dataDir: string, javaArguments: string[]) => Promise<RunningService>,
 ): Promise<void> {
   const archive = archiveOf(folder)
   await installOnce(join(archive, '..'), async (draft) => {
     const dataDir = join(draft, 'data')
     // It warns of every class that it cannot keep.
-    await trial(dataDir, [
+    const trial = await start(dataDir, [
       `-XX:ArchiveClassesAtExit=${join(draft, 'classes.jsa')}`,
       '-Xlog:cds=off',
       '-Xlog:cds+dynamic=off',
     ])
+    await trial.stop()
     await rm(dataDir, { recursive: true })
   })
 }

@@ -42,10 +42,7 @@ export const kafka: Service<KafkaOptions, RunningKafka> = {
       await downloadJars(draft, [`org.apache.kafka:kafka_2.13:${VERSION}`, LOGGER])
       await writeFile(join(draft, 'log4j2.properties'), LOG4J2)
     })
-    await archiveClasses(folderOf(cacheDir), async (dataDir, java) => {
-      const trial = await startKafka({ cacheDir, dataDir }, java)
-      await trial.stop()
-    })
+    await archiveClasses(folderOf(cacheDir), (dataDir, java) => startKafka({ cacheDir, dataDir }, java))
   },
   start: (options) => startKafka(options),
   at(port) {
