@@ -160,7 +160,7 @@ export async function startApi(
     registerStreamQueries(scope as unknown as App, streamParts)
     registerLateEvents(scope as unknown as App, streamParts)
     registerClientBalance(scope as unknown as App, streamParts)
-    registerEventRoutes(scope as unknown as App, streamParts)
+    await scope.register(async (inner) => registerEventRoutes(inner as unknown as App, streamParts))
   })
   await app.register(async (scope) => registerPageviewRoutes(scope as unknown as App, streamParts))
   registerPageviewQueries(app, streamParts)
