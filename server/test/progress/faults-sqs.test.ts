@@ -11,7 +11,7 @@ import { message, openTestSqs } from '../helpers/sqs.ts'
 import { until } from '../helpers/until.ts'
 
 /** A consumer whose ledger throws this as long as it is told to; it takes what lasts for an instant as lasting. */
-async function consumeFailing(t: Scope, error: Error) {
+async function consumeFailing(t: Scope, error: Error, maxHoldMs = 60_000) {
   const { SQS_ENDPOINT: endpoint, AWS_REGION: region, ...credentials } = sharedSqs()
   Object.assign(process.env, credentials)
   const queue = await openTestSqs(t, sharedSqs()).createQueue()
@@ -42,6 +42,7 @@ async function consumeFailing(t: Scope, error: Error) {
     tally: () => {},
     log: pino({ level: 'error' }, { write: (line) => lines.push(line) }),
     stuckMs: 1,
+    maxHoldMs,
   })
   atEnd(t, () => consumer[Symbol.asyncDispose]())
   await until('it has tried', () => consumer.health().lastError !== undefined)
@@ -59,6 +60,12 @@ describe('a consumer of SQS whose ledger fails', { skip: sqsMissing(), concurren
     ledger.isFailing = false
     await queue.untilEmpty()
     assert.equal(consumer.health().status, 'running')
+  })
+
+  test('P14 P23 it is no longer dead when it has given back what it could not write', async (t) => {
+    const { consumer } = await consumeFailing(t, new Error('no such column'), 300)
+    await until('it is dead', () => consumer.health().status === 'dead')
+    await until('it has nothing in hand', () => consumer.health().status === 'running')
   })
 
   test('P14 P23 a database that is away is waited for, however long', async (t) => {

@@ -51,7 +51,8 @@ export function createSqsConsumer(options: SqsConsumerOptions): Consumer {
   const left = createMemory(REMEMBERED_LEFT)
   /** Why nothing can be written at the moment. */
   let databaseFault: ConsumerHealth['lastError']
-  /** Since when nothing was written through a fault of ours. */
+  /** Messages in hand that have met a fault of ours, and since when nothing was written for it. */
+  const faulty = new Set<QueueMessage>()
   let faultSinceMs: number | undefined
   const repeats = createRepeats()
   let lastFault: ConsumerHealth['lastError']
@@ -69,6 +70,8 @@ export function createSqsConsumer(options: SqsConsumerOptions): Consumer {
     } catch (err) {
       fail(err, 'a message of SQS could not be processed, and is left in the queue', received)
       return 'return'
+    } finally {
+      if (faulty.delete(received) && faulty.size === 0) faultSinceMs = undefined
     }
   }
 
@@ -89,6 +92,7 @@ export function createSqsConsumer(options: SqsConsumerOptions): Consumer {
         if (databaseFault || faultSinceMs) log.info('updates of SQS are written again')
         if (faultSinceMs) repeats.end('unwritten')
         databaseFault = faultSinceMs = undefined
+        faulty.clear()
         settle(received, update.recordId, outcome)
         return 'remove'
       } catch (error) {
@@ -143,12 +147,16 @@ export function createSqsConsumer(options: SqsConsumerOptions): Consumer {
     return 'return'
   }
 
-  function noteUnwritten(error: Error, { id }: QueueMessage): void {
+  function noteUnwritten(error: Error, received: QueueMessage): void {
     if (!(error instanceof PebblesError && error.retryable)) {
       faultSinceMs ??= Date.now()
+      faulty.add(received)
       databaseFault = undefined
       repeats.tell('unwritten', () =>
-        log.error({ err: error, messageId: id }, 'updates of SQS cannot be written, and nothing is away'),
+        log.error(
+          { err: error, messageId: received.id },
+          'updates of SQS cannot be written, and nothing is away',
+        ),
       )
       lastFault = { at: new Date(), message: error.message }
     } else if (error.code === 'unavailable') {
