@@ -176,7 +176,7 @@ async function openStore(
   const { openMongoStore } = await import('../progress/mongo/store-mongo.ts')
   const mongo = opened.use(openMongo({ url, maxConnections }))
   const store = await openMongoStore(mongo).catch((error: unknown) => {
-    if (!(error instanceof PebblesError)) throw error
+    if (!(error instanceof PebblesError) || error.code === 'misconfigured') throw error
     throw new PebblesError(error.code, 'MongoDB cannot be used (MONGO_URI).', { cause: error.cause })
   })
   const sweep = () =>
