@@ -171,7 +171,7 @@ describe('strict JSON', () => {
     }
     fc.assert(
       fc.property(fc.array(item, { minLength: 1, maxLength: 5 }), (items) => {
-        const read = parseJsonItems(Buffer.from(`[${items.join(' ,\n')}]`)) as unknown[]
+        const read = parseJsonItems(Buffer.from(`[${items.join(' ,\n')}]`), 5) as unknown[]
         assert.deepStrictEqual(
           read.map((value) => (value instanceof PebblesError ? value.message : value)),
           items.map(readAlone),
@@ -179,8 +179,8 @@ describe('strict JSON', () => {
       }),
       { numRuns: 500 },
     )
-    for (const body of ['{"a":1,"a":2}', '"\\u0000"', '[1,', '']) {
-      assert.throws(() => parseJsonItems(Buffer.from(body)), isInvalidJson)
+    for (const body of ['{"a":1,"a":2}', '"\\u0000"', '[1,', '', '[1,"\\u0000",3]']) {
+      assert.throws(() => parseJsonItems(Buffer.from(body), 2), isInvalidJson)
     }
   })
 

@@ -27,15 +27,15 @@ export function parseJson(body: Buffer): unknown {
 
 /**
  * The same of a body whose items, when it is a list, stand for themselves: one in which a name occurs twice, or with
- * text that cannot be stored, becomes its error, and spoils no other.
+ * text that cannot be stored, becomes its error, and spoils no other. Of more than `maxItems` none is.
  *
- * @throws PebblesError `invalid_json` when it is no JSON, or no list
+ * @throws PebblesError `invalid_json` when it is no JSON, or is at fault and no such list
  */
-export function parseJsonItems(body: Buffer): unknown {
+export function parseJsonItems(body: Buffer, maxItems: number): unknown {
   const text = textOf(body)
   const { value, fault } = read(text)
   if (!fault) return value
-  if (!Array.isArray(value)) throw fault
+  if (!Array.isArray(value) || value.length > maxItems) throw fault
   return cutItems(text).map((item) => {
     const { value, fault } = read(item)
     return fault ?? value

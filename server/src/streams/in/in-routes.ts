@@ -145,7 +145,7 @@ function acceptItems(app: App): void {
       }
     })
   app.removeContentTypeParser(JSON_TYPE)
-  accept([JSON_TYPE], parseJsonItems)
+  accept([JSON_TYPE], (body) => parseJsonItems(body, MAX_EVENTS))
   accept([NDJSON, ...NDJSON_TOO], (body) => parseNdjson(body, MAX_EVENTS))
 }
 
