@@ -54,7 +54,7 @@ interface Result {
 }
 
 async function emptyTables(): Promise<void> {
-  await pool.query('TRUNCATE customers, jobs, job_rejects, records, issues, events CASCADE')
+  await pool.query('TRUNCATE customers, jobs, job_rejects, records, issues, event_rows CASCADE')
   await pool.query('DROP TABLE IF EXISTS peer')
   await pool.query('CREATE TABLE peer (LIKE customers INCLUDING ALL)')
   await pool.query('VACUUM')
