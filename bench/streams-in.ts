@@ -9,7 +9,8 @@
  *   npm run bench:streams-in -- [--rounds 5] [--seconds 4] [--batch 1000] [--logs embedded,kafka]
  *     [--only single|batches] [--semi-space 4]
  *
- * Prints medians and ratios; raw values go to `bench/results/streams-in.json`.
+ * Prints medians and ratios; raw values go to `bench/results/streams-in.json`, of one kind only or with another young
+ * generation to a file that is named so.
  */
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -118,10 +119,13 @@ const report = {
   semiSpaceMiB: Number(options['semi-space']),
   results: raw,
 }
-await writeFile(
-  fileURLToPath(new URL('results/streams-in.json', import.meta.url)),
-  `${JSON.stringify(report, null, 2)}\n`,
-)
+const name = [
+  'streams-in',
+  options.only,
+  options['semi-space'] === '4' ? '' : `semi-space-${options['semi-space']}`,
+]
+const file = `results/${name.filter(Boolean).join('-')}.json`
+await writeFile(fileURLToPath(new URL(file, import.meta.url)), `${JSON.stringify(report, null, 2)}\n`)
 
 /** A process that only takes in, on a database of its own. */
 async function startPebbles(log: string): Promise<{ url: string; pid: number }> {
