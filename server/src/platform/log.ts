@@ -1,4 +1,5 @@
 import { type Logger, pino } from 'pino'
+import { createRepeats } from './repeats.ts'
 
 export type Log = Logger
 
@@ -9,6 +10,14 @@ export function createLog(level: string): Log {
     redact: ['req.headers.authorization', '*.authorization', '*.password', '*.token', '*.connectionString'],
     serializers: { err: describeError },
   })
+}
+
+export type Warn = (message: string, error: Error) => void
+
+/** Warns of what may fail at each attempt for as long as something is away: of each message at once, then once a minute. */
+export function createWarn(log: Log): Warn {
+  const repeats = createRepeats()
+  return (message, err) => repeats.tell(message, (untold) => log.warn({ err, untold }, message))
 }
 
 /** Name, message, code, stack and causes; not the properties that drivers attach, which may hold data. */

@@ -18,7 +18,7 @@ import { createAuthHooks } from '../platform/http/auth.ts'
 import { registerPage } from '../platform/http/page.ts'
 import { encodeTimeCursor } from '../platform/http/paging.ts'
 import { createStreamLimit } from '../platform/http/stream-limit.ts'
-import type { Log } from '../platform/log.ts'
+import { createWarn, type Log } from '../platform/log.ts'
 import { listenForChanges } from '../platform/postgres/notifications.ts'
 import { createSigningKeys } from '../platform/postgres/signing-keys.ts'
 import { openDevIssuer } from '../platform/tokens/dev-issuer.ts'
@@ -55,7 +55,7 @@ export async function startApi(
   log: Log,
 ): Promise<Listening> {
   await using opened = new AsyncDisposableStack()
-  const warn = (message: string, err: Error) => log.warn({ err }, message)
+  const warn = createWarn(log)
   const auth = createAuthHooks(await openTokens(config, log))
   const { store, ledger, announce, announceJobs, announceStops, database, objects, queue } = base
   const signingKeys = createSigningKeys(database.pool)
@@ -160,7 +160,7 @@ export async function startApi(
     registerStreamQueries(scope as unknown as App, streamParts)
     registerLateEvents(scope as unknown as App, streamParts)
     registerClientBalance(scope as unknown as App, streamParts)
-    registerEventRoutes(scope as unknown as App, streamParts)
+    await scope.register(async (inner) => registerEventRoutes(inner as unknown as App, streamParts))
   })
   await app.register(async (scope) => registerPageviewRoutes(scope as unknown as App, streamParts))
   registerPageviewQueries(app, streamParts)

@@ -5,7 +5,7 @@ import { measureQueue } from '../jobs/queue/queue-metrics.ts'
 import { createPostgresQueue } from '../jobs/queue/queue-postgres.ts'
 import { PebblesError } from '../platform/errors.ts'
 import { readKafkaConnection } from '../platform/kafka/connection.ts'
-import type { Log } from '../platform/log.ts'
+import { createWarn, type Log, type Warn } from '../platform/log.ts'
 import type { MongoDatabase } from '../platform/mongo/connection.ts'
 import { type WatchedObjects, watchObjects } from '../platform/objects/answers.ts'
 import type { ObjectLocation, ObjectStore } from '../platform/objects/objects.ts'
@@ -77,6 +77,7 @@ export async function openBase(config: Config, log: Log): Promise<Base> {
   await using opened = new AsyncDisposableStack()
   const url = config.DATABASE_URL ?? opened.use(await startEmbedded(config, log)).url
   await migrate(url, 'up')
+  const warn = createWarn(log)
   const database = opened.use(
     openDatabase({
       url,
@@ -84,13 +85,12 @@ export async function openBase(config: Config, log: Log): Promise<Base> {
       maxLanes: config.LEDGER_LANES,
       // Each import holds one for its commits and needs another for its lease; the queue has its own questions.
       maxJobConnections: 2 * config.IMPORT_CONCURRENCY + 2,
-      log: (message, err) => log.warn({ err }, message),
+      log: warn,
     }),
   )
   await keepIdPartitions(database, log)
   const keeper = setInterval(() => void keepIdPartitions(database, log), HOUR_MS)
   opened.defer(() => clearInterval(keeper))
-  const warn = (message: string, err: Error) => log.warn({ err }, message)
   const openNotifier = (channel: string, intervalMs = ANNOUNCE_MS) =>
     opened.use(createNotifier({ pool: database.pool, channel, intervalMs, log: warn }))
   const announce = openNotifier(PROGRESS_CHANNEL)
@@ -168,7 +168,7 @@ async function openStore(
   { MONGO_URI: url, DATABASE_POOL: maxConnections }: Config,
   database: Database,
   opened: AsyncDisposableStack,
-  warn: (message: string, error: Error) => void,
+  warn: Warn,
 ): Promise<Pick<Base, 'store' | 'mongo'>> {
   if (url === undefined) return { store: createPostgresStore(database), mongo: undefined }
   // Loaded only where it is used.
@@ -176,7 +176,7 @@ async function openStore(
   const { openMongoStore } = await import('../progress/mongo/store-mongo.ts')
   const mongo = opened.use(openMongo({ url, maxConnections }))
   const store = await openMongoStore(mongo).catch((error: unknown) => {
-    if (!(error instanceof PebblesError)) throw error
+    if (!(error instanceof PebblesError) || error.code === 'misconfigured') throw error
     throw new PebblesError(error.code, 'MongoDB cannot be used (MONGO_URI).', { cause: error.cause })
   })
   const sweep = () =>
@@ -206,7 +206,7 @@ async function openQueue(
   { redisUrl: url }: Config,
   database: Database,
   installationId: string,
-  log: (message: string, error: Error) => void,
+  log: Warn,
 ): Promise<JobQueue> {
   if (url === undefined) return createPostgresQueue({ database, log })
   // Loaded only where it is used: BullMQ takes a quarter of a second.

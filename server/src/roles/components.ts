@@ -1,4 +1,4 @@
-import type { Log } from '../platform/log.ts'
+import { createWarn, type Log, type Warn } from '../platform/log.ts'
 import type { Database } from '../platform/postgres/database.ts'
 import { publicMessage } from '../platform/public-message.ts'
 import { createSharedReading } from '../platform/telemetry/shared-reading.ts'
@@ -37,8 +37,9 @@ export function componentsOf(
   log: Log,
 ): Component[] {
   const ends = createSharedReading(() => eventLog.ends())
+  const warn = createWarn(log)
   return [
-    { name: 'database', look: async () => needed(await answers(database, log)) },
+    { name: 'database', look: async () => needed(await answers(database, warn)) },
     { name: 'mongo', look: async () => mongo && needed(await mongo.answers(TIMEOUT_MS)) },
     { name: 'redis', look: async () => wanted(await queue.redisAnswers()) },
     { name: 'objects', look: async () => wanted(await objectsAnswer()) },
@@ -92,12 +93,12 @@ export function findingOf({
   }
 }
 
-async function answers({ pool }: Database, log: Log): Promise<boolean> {
+async function answers({ pool }: Database, warn: Warn): Promise<boolean> {
   try {
     await pool.query({ text: 'SELECT 1', query_timeout: TIMEOUT_MS } as { text: string })
     return true
   } catch (err) {
-    log.warn({ err }, 'not ready: the database does not answer')
+    warn('not ready: the database does not answer', err as Error)
     return false
   }
 }

@@ -5,7 +5,7 @@ import { createReaders } from '../jobs/import/reader.ts'
 import { startDrain } from '../jobs/ledger/drain.ts'
 import { jobAnnouncementOf } from '../jobs/live/announcement.ts'
 import { keepSwept } from '../jobs/upload/sweep.ts'
-import type { Log } from '../platform/log.ts'
+import { createWarn, type Log } from '../platform/log.ts'
 import { listenForChanges } from '../platform/postgres/notifications.ts'
 import { createPostgresStore } from '../progress/postgres/store-postgres.ts'
 import { type Base, STOPS_CHANNEL } from './base.ts'
@@ -15,12 +15,13 @@ export async function startImports(config: Config, base: Base, log: Log): Promis
   await using opened = new AsyncDisposableStack()
   const { database, objects, queue, announce, announceJobs, tally } = base
   const hints = createLeaseHints()
+  const warn = createWarn(log)
   opened.use(
     await listenForChanges({
       url: database.url,
       channels: { [STOPS_CHANNEL]: hints.tell },
       onReconnect: hints.tellAll,
-      log: (message, err) => log.warn({ err }, message),
+      log: warn,
     }),
   )
   const handle = createImportWorker({
@@ -48,7 +49,7 @@ export async function startImports(config: Config, base: Base, log: Log): Promis
         books: createPostgresStore(database),
         applyNumbered: (updates) => store.applyNumbered('import', updates),
         announce: (changed) => announce.notify(changed),
-        log: (message, err) => log.warn({ err }, message),
+        log: warn,
       }),
     )
   }

@@ -118,6 +118,9 @@ function checkMeaning({ key, timestamp, fields, measures }: StreamDeclaration): 
   const byName = new Map<string, FieldDeclaration>()
   for (const [index, field] of fields.entries()) {
     if (byName.has(field.name)) add(`fields[${index}].name`, 'is there already')
+    // One that is left out would seem to be there.
+    if (field.required === false && field.name in {})
+      add(`fields[${index}].name`, 'is the name of something that every object has: it cannot be left out')
     if (TAKEN_FIELDS.has(field.name)) add(`fields[${index}].name`, 'is a name that Pebbles needs itself')
     byName.set(field.name, field)
     checkBounds(field, `fields[${index}]`, add)

@@ -11,6 +11,8 @@ export type StreamEvent = Readonly<Record<string, string | number | boolean>>
 /** How far ahead of our clock an event may be. */
 const MAX_AHEAD_MS = 24 * 3_600_000
 const MAX_EVENT_ID_LENGTH = 255
+/** So that a sum of a hundred million stays finite: beyond it JSON has no number, and PostgreSQL refuses to add. */
+const MAX_NUMBER = 1e300
 
 /** A declared stream, ready for use. */
 export interface StreamDefinition {
@@ -128,7 +130,10 @@ function schemaOf({ type, required, minLength, maxLength, min, max }: FieldDecla
     minimum: Math.max(min ?? Number.MIN_SAFE_INTEGER, Number.MIN_SAFE_INTEGER),
     maximum: Math.min(max ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   }
-  const bounds = { ...(min !== undefined && { minimum: min }), ...(max !== undefined && { maximum: max }) }
+  const bounds = {
+    minimum: Math.max(min ?? -MAX_NUMBER, -MAX_NUMBER),
+    maximum: Math.min(max ?? MAX_NUMBER, MAX_NUMBER),
+  }
   const schema = {
     string: () => Type.String(length),
     integer: () => Type.Integer(whole),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { PebblesError } from '../../src/platform/errors.ts'
-import { parseJson } from '../../src/platform/http/json.ts'
+import { parseJson, parseJsonItems } from '../../src/platform/http/json.ts'
 
 /** Characters that parsers stumble over, among all others. */
 const character = fc.oneof(
@@ -155,6 +155,33 @@ describe('strict JSON', () => {
     const many = faultsOf(`{"${'n'.repeat(100_000)}":[${new Array(50_000).fill('"\\u0000"')}]}`)!
     assert.equal(many.length, 100)
     assert.ok(many.every(({ field }) => field.length <= 200))
+  })
+
+  test('S1 of a list each item is read by itself, as it would be alone', () => {
+    const item = fc.oneof(
+      document,
+      fc.constantFrom('{"a":1,"a":2}', '"\\u0000"', '{"b":[",","]",{"c":"\\ud800"}]}'),
+    )
+    const readAlone = (json: string) => {
+      try {
+        return parseJson(Buffer.from(json))
+      } catch (error) {
+        return (error as Error).message
+      }
+    }
+    fc.assert(
+      fc.property(fc.array(item, { minLength: 1, maxLength: 5 }), (items) => {
+        const read = parseJsonItems(Buffer.from(`[${items.join(' ,\n')}]`), 5) as unknown[]
+        assert.deepStrictEqual(
+          read.map((value) => (value instanceof PebblesError ? value.message : value)),
+          items.map(readAlone),
+        )
+      }),
+      { numRuns: 500 },
+    )
+    for (const body of ['{"a":1,"a":2}', '"\\u0000"', '[1,', '', '[1,"\\u0000",3]']) {
+      assert.throws(() => parseJsonItems(Buffer.from(body), 2), isInvalidJson)
+    }
   })
 
   test('32 levels are read and 33 are not, brackets in strings aside', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { MessageToProduce } from '@platformatic/kafka'
 import { openTopicReader, type TopicReader } from '../../src/platform/kafka/topic-reader.ts'
 import { atEnd, suiteScope } from '../helpers/scope.ts'
@@ -103,5 +104,26 @@ describe('records as they were sent', { skip: kafkaMissing() }, () => {
         [10, 'dd'],
       ],
     )
+  })
+
+  test('P15 S2 a partition is read although all that may be held was another’s, which is read no more', async () => {
+    const log = openTestLog(scope, servers())
+    await log.create(2)
+    const send = (partition: number, value: Buffer) =>
+      log.producer.send({
+        compression: 'gzip',
+        acks: -1,
+        messages: [{ topic: log.topic, partition, value }] as MessageToProduce[],
+      })
+    await send(0, Buffer.alloc(33 * 1024 * 1024))
+    await send(1, Buffer.from('small'))
+    const reader = await open(log.topic)
+    reader.seek(0, 0)
+    assert.equal((await reader.take(0))?.kind, 'stretch')
+    reader.seek(1, 0)
+    const waiting = reader.take(1)
+    await delay(100)
+    reader.drop(0)
+    assert.equal((await waiting)?.kind, 'stretch')
   })
 })

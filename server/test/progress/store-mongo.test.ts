@@ -25,6 +25,25 @@ describe('MongoDB', { skip: mongoMissing() }, () => {
     assert.ok(keys.includes('{"clientKrn":1}'), keys.join())
   })
 
+  test('P16 a database in which another program keeps its records, such as the source, is refused before anything is made there', async (t) => {
+    const url = createMongoDatabase(t)
+    const { db } = openTestMongo(t, url)
+    const counts = { done: 100, warn: 5, failed: 2 }
+    const theirs = {
+      clientKrn: 'krn:a',
+      filename: 'a.csv',
+      email: 'user@acme.com',
+      counts,
+      isCompleted: false,
+    }
+    await db.collection('progress').insertOne(theirs)
+    await assert.rejects(openMongoTestStore(t, url), {
+      code: 'misconfigured',
+      message: /^MONGO_URI: .*another/,
+    })
+    assert.equal((await db.collection('progress').indexes()).length, 1)
+  })
+
   test('N1 P6 two processes race for new files: one owner, every count once', async (t) => {
     const url = createMongoDatabase(t)
     const stores = [await openMongoTestStore(t, url), await openMongoTestStore(t, url)]

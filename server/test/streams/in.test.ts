@@ -102,17 +102,40 @@ describe('events in', () => {
     }
   })
 
+  test('S1 an event of a JSON array that holds a name twice, or text that cannot be stored, is refused alone', async () => {
+    const good = JSON.stringify(pageview())
+    const twice = good.replace('{', '{"user_id":5,')
+    const nul = good.replace('SW19', '],[\\u0000')
+    const { status, body } = await post('/api/pageviews/batch', `[${good}, ${twice},${nul} ,\n${good}]`)
+    assert.equal(status, 202)
+    assert.equal(body.accepted, 2)
+    assert.deepEqual(
+      body.refused.map(({ item, errors }: { item: number; errors: { field: string }[] }) => [
+        item,
+        errors[0]!.field,
+      ]),
+      [
+        [1, 'body'],
+        [2, 'postcode'],
+      ],
+    )
+    assert.equal((await post('/api/pageviews', twice)).status, 400)
+  })
+
   test('S1 a line that is no JSON, or holds a name twice, is refused alone; blank lines and CRLF are fine', async () => {
     const good = JSON.stringify(pageview())
     const twice = good.replace('{', '{"user_id":5,')
     const lines = ['{broken', '', good, twice, '{"user_id":"\\ud800"}']
-    const { status, body } = await post('/api/pageviews/batch', `${lines.join('\r\n')}\r\n`, NDJSON)
-    assert.equal(status, 202)
-    assert.equal(body.accepted, 1)
-    assert.deepEqual(
-      body.refused.map(({ item }: { item: number }) => item),
-      [0, 2, 3],
-    )
+    for (const type of ['application/x-ndjson', 'application/ndjson', 'application/jsonl']) {
+      const headers = { 'content-type': type }
+      const { status, body } = await post('/api/pageviews/batch', `${lines.join('\r\n')}\r\n`, headers)
+      assert.equal(status, 202)
+      assert.equal(body.accepted, 1)
+      assert.deepEqual(
+        body.refused.map(({ item }: { item: number }) => item),
+        [0, 2, 3],
+      )
+    }
   })
 
   test('S1 a batch without one valid event is a 400 that names items and fields', async () => {

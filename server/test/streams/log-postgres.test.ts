@@ -11,9 +11,13 @@ import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import { atEnd, type Scope, suiteScope } from '../helpers/scope.ts'
 import { describeEventLog, makeEvent, readAll } from './log-contract.ts'
 
-async function open(scope: Scope, url: string, partitions = 4) {
+function openPools(scope: Scope, url: string) {
   const database = openDatabase({ url, maxConnections: 2, maxLanes: 1, maxJobConnections: 1, log: () => {} })
   atEnd(scope, () => database[Symbol.asyncDispose]())
+  return database
+}
+
+async function open(scope: Scope, url: string, partitions = 4, database = openPools(scope, url)) {
   const log = await openPostgresLog(database.streams, partitions)
   atEnd(scope, () => log[Symbol.asyncDispose]())
   return log
@@ -101,6 +105,34 @@ test('S1 nobody knows what became of a commit: callers are told to come back, th
     ends.reduce((a, b) => a + b),
     3,
   )
+})
+
+test('S1 an event that the driver refuses to send is not on its way: the fault is told as what it is, and the next one goes', async (t) => {
+  const url = await createTestDatabase(t)
+  for (const event of [makeEvent(1), makeEvent(2, { id: digest('refused', '2') })]) {
+    const database = openPools(t, url)
+    await database.streams.query({ name: STATEMENT, text: 'SELECT 1' })
+    const log = await open(t, url, 4, database)
+    const ends = await log.ends()
+    await assert.rejects(log.append([event]), /Prepared statements must be unique/)
+    assert.deepEqual(await log.ends(), ends)
+    assert.notEqual((await log.append([event]))[0], 'duplicate')
+  }
+})
+
+test('S1 an event that comes again around midnight counts once, although one that began before it is written after it', async (t) => {
+  const url = new URL(await createTestDatabase(t))
+  const log = await open(t, url.href)
+  await openTestPool(t, url.href).query(
+    `CREATE SCHEMA begun_yesterday;
+     CREATE FUNCTION begun_yesterday.now() RETURNS timestamptz LANGUAGE sql
+     AS $$ SELECT pg_catalog.now() - interval '1 day' $$`,
+  )
+  url.searchParams.set('options', '-c search_path=begun_yesterday,pg_catalog,public')
+  const begunBefore = await open(t, url.href)
+  const event = makeEvent(1, { id: digest('midnight', '1') })
+  await log.append([event])
+  assert.deepEqual(await begunBefore.append([event]), ['duplicate'])
 })
 
 test('S2 a log keeps the number of partitions that it began with', async (t) => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createTestDatabase } from '../helpers/database.ts'
+import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import { suiteScope } from '../helpers/scope.ts'
 import { startServer, type TestServer } from '../helpers/server.ts'
 import { kafkaMissing, sharedKafka } from '../helpers/services.ts'
+import { until } from '../helpers/until.ts'
 import { openTestLog } from '../progress/kafka-helpers.ts'
 import { newTopic } from './log-kafka-helpers.ts'
 
@@ -90,6 +91,24 @@ describe('event streams with the log on Kafka', { skip: kafkaMissing() }, () => 
       ['A', 1],
     ])
     assert.deepEqual(await right.counts(), [['A', 2]])
+  })
+
+  test('S6 windows that wait in the database close on a quiet stream, also after a start that has no event to read again', async (t) => {
+    const own = { ...env, STREAM_TOPIC: newTopic(), DATABASE_URL: await createTestDatabase(t) }
+    const pool = openTestPool(t, own.DATABASE_URL)
+    const hour = 3_600_000
+    const first = await startServer(t, {
+      ...own,
+      STREAM_IDLE_MS: String(hour),
+      STREAM_MAX_OPEN_BYTES: '1024',
+    })
+    const body = Array.from({ length: 8 }, (_, n) => view(`P${n}`, '10:00:00'))
+    assert.equal((await first.call('POST', '/api/pageviews/batch', { body })).status, 202)
+    const sum = async (query: string) => Number((await pool.query(query)).rows[0].sum)
+    await until('all are parked', async () => (await sum('SELECT sum(events) FROM parked_windows')) === 8)
+    await first.stop()
+    await startServer(t, own)
+    await until('all are closed', async () => (await sum('SELECT sum(events) FROM aggregates')) === 8)
   })
 
   test('S1 S4 page views that others write to the topic are counted', async () => {

@@ -336,6 +336,11 @@ describe('windows', () => {
       },
       'key[0]',
     ],
+    [
+      'a name of what every object has, in a field that an event may leave out',
+      { fields: [...THINGS.fields, { name: 'toString', type: 'string', required: false }] },
+      `fields[${THINGS.fields.length}].name`,
+    ],
     ['no window', { windowSeconds: 0 }, 'windowSeconds'],
     ['an unknown field', { colour: 'red' }, 'colour'],
   ] as const) {
@@ -349,6 +354,33 @@ describe('windows', () => {
       )
     })
   }
+
+  test('S9 S10 a number is refused by name whose sums could become infinite; the largest ones are summed, also over windows', async () => {
+    const { put, path, get, settled } = await client('krn:huge')
+    const declaration = {
+      ...THINGS,
+      fields: [...THINGS.fields.slice(0, 2), { name: 'amount', type: 'number' }],
+      measures: [{ name: 'sum', kind: 'sum', field: 'amount' }],
+    }
+    assert.equal((await put(`${path}/huge`, declaration)).status, 200)
+    const { call, token } = await server()
+    const body = [1e301, 1e300, 1e300, -1e308].map((amount, n) => ({ id: 1, at: at(`12:0${n}:00`), amount }))
+    const bearer = await token('alice@example.com', 'krn:huge')
+    const answer = await call('POST', `${path}/huge/events`, { token: bearer, body })
+    assert.deepEqual(
+      answer.body.refused.map(({ item, errors }: { item: number; errors: { field: string }[] }) => [
+        item,
+        errors[0]!.field,
+      ]),
+      [
+        [0, 'amount'],
+        [3, 'amount'],
+      ],
+    )
+    await settled('huge')
+    const { body: sums } = await get(`${path}/huge/aggregates?${RANGE}&key=[1]&step=3600`)
+    assert.equal(sums[0].sum, 2e300)
+  })
 
   test('S4 no client sees the windows of another, or makes its events late', async () => {
     const names = ['krn:left', 'krn:right'] as const

@@ -2,7 +2,7 @@ import type { Pool } from 'pg'
 import { createInserter } from '../../datasets/insert-postgres.ts'
 import { findDataset } from '../../datasets/store-postgres.ts'
 import { PebblesError } from '../../platform/errors.ts'
-import type { Log } from '../../platform/log.ts'
+import { createWarn, type Log } from '../../platform/log.ts'
 import type { ObjectStore } from '../../platform/objects/objects.ts'
 import { databaseAway, isTransient, sqlState } from '../../platform/postgres/database.ts'
 import { backOff } from '../../platform/wait.ts'
@@ -46,7 +46,7 @@ const MAX_PAUSE_MS = 300_000
 export function createImportWorker(options: ImportWorkerOptions): JobHandler {
   const { pool, hints, log, onClaimed } = options
   return async (job, stop) => {
-    const warn = (message: string, err: Error) => log.warn({ err, jobId: job.id }, message)
+    const warn = createWarn(log.child({ jobId: job.id }))
     onClaimed(job)
     using lease = keepLease(pool, job, { stop, hints, log: warn })
     try {

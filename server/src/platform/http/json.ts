@@ -9,6 +9,7 @@ const MAX_FIELD_LENGTH = 200
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COLON = 0x3a
+const COMMA = 0x2c
 /** Escapes that can smuggle in what PostgreSQL's text cannot hold: NUL and halves of surrogate pairs. */
 const SUSPICIOUS_ESCAPE = /\\u(?:0000|d[89a-f])/i
 
@@ -19,8 +20,35 @@ const SUSPICIOUS_ESCAPE = /\\u(?:0000|d[89a-f])/i
  * @throws PebblesError `invalid_json`
  */
 export function parseJson(body: Buffer): unknown {
+  const { value, fault } = read(textOf(body))
+  if (fault) throw fault
+  return value
+}
+
+/**
+ * The same of a body whose items, when it is a list, stand for themselves: one in which a name occurs twice, or with
+ * text that cannot be stored, becomes its error, and spoils no other. Of more than `maxItems` none is.
+ *
+ * @throws PebblesError `invalid_json` when it is no JSON, or is at fault and no such list
+ */
+export function parseJsonItems(body: Buffer, maxItems: number): unknown {
+  const text = textOf(body)
+  const { value, fault } = read(text)
+  if (!fault) return value
+  if (!Array.isArray(value) || value.length > maxItems) throw fault
+  return cutItems(text).map((item) => {
+    const { value, fault } = read(item)
+    return fault ?? value
+  })
+}
+
+function textOf(body: Buffer): string {
   if (!isUtf8(body)) throw invalid('The body is not valid UTF-8.')
-  const text = body.toString('utf8')
+  return body.toString('utf8')
+}
+
+/** What a text is as `JSON.parse` reads it, and what is wrong with it all the same. */
+function read(text: string): { value: unknown; fault?: PebblesError } {
   const members = countMembers(text)
   let value: unknown
   try {
@@ -29,14 +57,33 @@ export function parseJson(body: Buffer): unknown {
     throw invalid(positionOf(error as SyntaxError))
   }
   // A name that occurs twice is one member less in the value than in the text.
-  if (members !== countKeys(value)) throw invalid('A name occurs more than once in an object.')
-  if (SUSPICIOUS_ESCAPE.test(text)) {
-    const faults = findBadText(value)
-    if (faults.length > 0)
-      throw new PebblesError('invalid_json', 'The body holds text that cannot be stored.', { faults })
-  }
-  return value
+  if (members !== countKeys(value))
+    return { value, fault: invalid('A name occurs more than once in an object.') }
+  const faults = SUSPICIOUS_ESCAPE.test(text) ? findBadText(value) : []
+  if (faults.length === 0) return { value }
+  const message = 'The body holds text that cannot be stored.'
+  return { value, fault: new PebblesError('invalid_json', message, { faults }) }
 }
+
+/** The texts of the items of a list that has some. */
+function cutItems(text: string): string[] {
+  const items: string[] = []
+  let depth = 0
+  let from = 0
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i)
+    if (char === QUOTE) i = endOfString(text, i)
+    else if (isOpening(char) && ++depth === 1) from = i + 1
+    else if ((isClosing(char) && --depth === 0) || (char === COMMA && depth === 1)) {
+      items.push(text.slice(from, i))
+      from = i + 1
+    }
+  }
+  return items
+}
+
+const isOpening = (char: number) => char === 0x7b || char === 0x5b
+const isClosing = (char: number) => char === 0x7d || char === 0x5d
 
 const invalid = (message: string) => new PebblesError('invalid_json', message)
 
@@ -59,9 +106,9 @@ function countMembers(text: string): number {
       i = endOfString(text, i)
     } else if (char === COLON) {
       members++
-    } else if (char === 0x7b || char === 0x5b) {
+    } else if (isOpening(char)) {
       if (++depth > MAX_DEPTH) throw invalid(`The body is nested deeper than ${MAX_DEPTH} levels.`)
-    } else if (char === 0x7d || char === 0x5d) {
+    } else if (isClosing(char)) {
       depth--
     }
   }

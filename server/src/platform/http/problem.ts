@@ -1,4 +1,4 @@
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { codeOfStatus, type ErrorCode, PebblesError } from '../errors.ts'
 import { createRepeats } from '../repeats.ts'
@@ -42,17 +42,27 @@ export function problems(...statuses: number[]) {
   return Object.fromEntries(statuses.map((status) => [status, { description: 'Problem', content }]))
 }
 
+/**
+ * Logs refusals that are no fault of the caller: of what is away or too busy, which refuses one request after another
+ * with one of few messages, once a minute.
+ */
+export function createFailureLog() {
+  const repeats = createRepeats()
+  return (log: FastifyBaseLogger, problem: PebblesError, about: object, message: string): void => {
+    if (problem.status === 503)
+      repeats.tell(problem.message, (untold) => log.error({ ...about, untold }, message))
+    else if (problem.status >= 500) log.error(about, message)
+  }
+}
+
 /** Answers every error as problem+json. What happened inside goes to the log, never to the caller. */
 export function answerErrorsAsProblems(app: FastifyInstance): void {
-  const repeats = createRepeats()
+  const logFailure = createFailureLog()
 
   app.setErrorHandler((error: unknown, request, reply) => {
     const problem = asPebblesError(error)
     const about = { err: error, code: problem.code, route: request.routeOptions.url, requestId: request.id }
-    // What is away or too busy refuses one request after another; its message is one of few.
-    if (problem.status === 503) {
-      repeats.tell(problem.message, (untold) => request.log.error({ ...about, untold }, 'request failed'))
-    } else if (problem.status >= 500) request.log.error(about, 'request failed')
+    logFailure(request.log, problem, about, 'request failed')
     // Fastify would close, and a sender in the midst of its body meet a reset before it has read why. Left open, the
     // rest of the body is thrown away as it comes.
     if (error instanceof Error && 'code' in error && error.code === BODY_TOO_LARGE)

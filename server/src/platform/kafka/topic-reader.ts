@@ -281,6 +281,8 @@ export async function openTopicReader(options: TopicReaderOptions): Promise<Topi
     const reading = readings.get(partition)
     readings.delete(partition)
     reading?.wake()
+    // What it held may have been all that may be held.
+    void fetchWanted()
   }
 
   opened.defer(end)

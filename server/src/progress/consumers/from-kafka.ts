@@ -81,7 +81,10 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): Consumer {
     repeats.tell(about, () =>
       log.warn({ err: error, topic, about }, 'the Kafka consumer waits, and tries again'),
     )
-    troubles.set(about, { sinceMs: troubles.get(about)?.sinceMs ?? nowMs, isOurs: isOurs(error) })
+    const before = troubles.get(about)
+    const isOurs = isFault(error)
+    // What was away does not count against what comes behind it.
+    troubles.set(about, { sinceMs: before?.isOurs === isOurs ? before.sinceMs : nowMs, isOurs })
     lastError = { at: new Date(nowMs), message: describe(error) }
   }
 
@@ -279,7 +282,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): Consumer {
 }
 
 /** What no waiting mends: a fault in this program, or in the schema of the database. */
-function isOurs(error: Error): boolean {
+function isFault(error: Error): boolean {
   if (error instanceof PebblesError) return !error.retryable
   return error instanceof TypeError || error instanceof RangeError
 }

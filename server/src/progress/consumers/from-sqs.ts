@@ -1,6 +1,7 @@
 import { awsFault } from '../../platform/aws-fault.ts'
 import { type FieldFault, PebblesError } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
+import { createRepeats } from '../../platform/repeats.ts'
 import type { DeadLetters } from '../../platform/sqs/dead-letter.ts'
 import type { QueueMessage, SqsQueue } from '../../platform/sqs/queue.ts'
 import { type Patience, readQueue, type Verdict } from '../../platform/sqs/reader.ts'
@@ -24,11 +25,16 @@ export interface SqsConsumerOptions {
   log: Log
   /** Messages that cannot be written are kept hidden for so long before they are given back. Default: 10 minutes. */
   maxHoldMs?: number
+  /** When all that is written fails for so long through a fault of ours, only a restart helps. Default: a minute. */
+  stuckMs?: number
 }
 
 const DAY_MS = 86_400_000
 const MAX_HOLD_MS = 600_000
 const MAX_PAUSE_MS = 2_000
+/** The same after a fault of ours, which comes for each message by itself, and is not soon over. */
+const MAX_FAULT_PAUSE_MS = 15_000
+const STUCK_MS = 60_000
 const DEAD_LETTER_TRIES = 4
 /** Every wait is shorter: a request to SQS, a batch of the ledger with its tries. */
 const DEAD_AFTER_MS = 180_000
@@ -39,11 +45,16 @@ const REMEMBERED_LEFT = 10_000
  * a message that is delivered again, here or to another process, is found to be a duplicate, and removed.
  */
 export function createSqsConsumer(options: SqsConsumerOptions): Consumer {
-  const { queue, deadLetters, ledger, keptDays, maxReceivers, tally, maxHoldMs = MAX_HOLD_MS } = options
+  const { queue, deadLetters, ledger, keptDays, maxReceivers, tally } = options
+  const { maxHoldMs = MAX_HOLD_MS, stuckMs = STUCK_MS } = options
   const log = options.log.child({ channel: 'sqs', queue: queue.name })
   const left = createMemory(REMEMBERED_LEFT)
   /** Why nothing can be written at the moment. */
   let databaseFault: ConsumerHealth['lastError']
+  /** Messages in hand that have met a fault of ours, and since when nothing was written for it. */
+  const faulty = new Set<QueueMessage>()
+  let faultSinceMs: number | undefined
+  const repeats = createRepeats()
   let lastFault: ConsumerHealth['lastError']
   let lastTryMs = 0
 
@@ -59,10 +70,15 @@ export function createSqsConsumer(options: SqsConsumerOptions): Consumer {
     } catch (err) {
       fail(err, 'a message of SQS could not be processed, and is left in the queue', received)
       return 'return'
+    } finally {
+      if (faulty.delete(received) && faulty.size === 0) faultSinceMs = undefined
     }
   }
 
-  /** Tries for as long as there is patience: the database may be away, or the ledger full. */
+  /**
+   * Tries for as long as there is patience: the database may be away, or the ledger full. After a fault of ours as well:
+   * given back at once, all messages would soon have been received as often as their redrive policy allows.
+   */
   async function write(received: QueueMessage, message: Message, patience: Patience): Promise<Verdict> {
     const { signal, untilMs } = patience
     const id =
@@ -73,15 +89,17 @@ export function createSqsConsumer(options: SqsConsumerOptions): Consumer {
       lastTryMs = Date.now()
       try {
         const outcome = await ledger.submit(update)
-        if (databaseFault) log.info('updates of SQS are written again')
-        databaseFault = undefined
+        if (databaseFault || faultSinceMs) log.info('updates of SQS are written again')
+        if (faultSinceMs) repeats.end('unwritten')
+        databaseFault = faultSinceMs = undefined
+        faulty.clear()
         settle(received, update.recordId, outcome)
         return 'remove'
       } catch (error) {
-        if (!(error instanceof PebblesError && error.retryable)) throw error
-        if (error.code === 'unavailable') noteDatabase(error)
+        noteUnwritten(error as Error, received)
       }
-      await pause(Math.min(MAX_PAUSE_MS, 50 * 2 ** tries), signal)
+      const maxPauseMs = faultSinceMs === undefined ? MAX_PAUSE_MS : MAX_FAULT_PAUSE_MS
+      await pause(Math.min(maxPauseMs, 50 * 2 ** tries), signal)
     }
     return 'return'
   }
@@ -129,13 +147,27 @@ export function createSqsConsumer(options: SqsConsumerOptions): Consumer {
     return 'return'
   }
 
-  function noteDatabase(error: Error): void {
-    if (!databaseFault) log.warn({ err: error }, 'updates of SQS cannot be written; tried again')
-    databaseFault = lastFault = { at: new Date(), message: error.message }
+  function noteUnwritten(error: Error, received: QueueMessage): void {
+    if (!(error instanceof PebblesError && error.retryable)) {
+      faultSinceMs ??= Date.now()
+      faulty.add(received)
+      databaseFault = undefined
+      repeats.tell('unwritten', () =>
+        log.error(
+          { err: error, messageId: received.id },
+          'updates of SQS cannot be written, and nothing is away',
+        ),
+      )
+      lastFault = { at: new Date(), message: error.message }
+    } else if (error.code === 'unavailable') {
+      if (!databaseFault) log.warn({ err: error }, 'updates of SQS cannot be written; tried again')
+      faultSinceMs = undefined
+      databaseFault = lastFault = { at: new Date(), message: error.message }
+    }
   }
 
   function fail(err: unknown, message: string, { id }: QueueMessage): void {
-    log.error({ err, messageId: id }, message)
+    repeats.tell(message, () => log.error({ err, messageId: id }, message))
     lastFault = { at: new Date(), message }
   }
 
@@ -151,10 +183,13 @@ export function createSqsConsumer(options: SqsConsumerOptions): Consumer {
   return {
     channel: 'sqs',
     health() {
-      const isDead = Date.now() - Math.max(reader.lastStepMs, lastTryMs) > DEAD_AFTER_MS
+      const now = Date.now()
+      const isAtFault = faultSinceMs !== undefined
+      const isStuck = now - Math.max(reader.lastStepMs, lastTryMs) > DEAD_AFTER_MS
+      const isDead = isStuck || now - (faultSinceMs ?? now) > stuckMs
       const { waiting } = reader
       return {
-        status: isDead ? 'dead' : reader.isAway || databaseFault ? 'waiting' : 'running',
+        status: isDead ? 'dead' : reader.isAway || databaseFault || isAtFault ? 'waiting' : 'running',
         lag: waiting === undefined ? [] : [{ source: queue.name, messages: waiting }],
         lastError: newer(reader.lastError, lastFault),
       }

@@ -4,7 +4,7 @@ import type { PebblesError } from '../../platform/errors.ts'
 import type { App } from '../../platform/http/app.ts'
 import { callerOf, sameClient } from '../../platform/http/auth.ts'
 import { idempotencyKeyOf } from '../../platform/http/idempotency.ts'
-import { asPebblesError, problems, toProblem } from '../../platform/http/problem.ts'
+import { asPebblesError, createFailureLog, problems, toProblem } from '../../platform/http/problem.ts'
 import { invalidRequest, validatorCompiler } from '../../platform/http/validation.ts'
 import type { Ledger } from '../ledger.ts'
 import { refusalError } from '../outcome.ts'
@@ -24,6 +24,7 @@ import { updateId } from './update-route.ts'
 const AnyItems = Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_BATCH_ITEMS })
 
 export function registerBatchRoute(app: App, { ledger, store, auth }: ProgressRoutes): void {
+  const failureLog = createFailureLog()
   app.post(
     '/clients/:clientKrn/progress/batch',
     {
@@ -68,8 +69,8 @@ export function registerBatchRoute(app: App, { ledger, store, auth }: ProgressRo
       )
       return outcomes as never
 
-      function logFailure(error: unknown) {
-        request.log.error({ err: error, requestId: request.id }, 'an item of a batch failed')
+      function logFailure(err: unknown, problem: PebblesError) {
+        failureLog(request.log, problem, { err, requestId: request.id }, 'an item of a batch failed')
       }
 
       function itemId(item: BatchItem, place: number): UpdateId | undefined {
@@ -83,14 +84,18 @@ export function registerBatchRoute(app: App, { ledger, store, auth }: ProgressRo
   )
 }
 
-async function submitItem(ledger: Ledger, update: Update, logFailure: (error: unknown) => void) {
+async function submitItem(
+  ledger: Ledger,
+  update: Update,
+  logFailure: (error: unknown, problem: PebblesError) => void,
+) {
   try {
     const outcome = await ledger.submit(update)
     if (!('totals' in outcome)) return refusedItem(refusalError(outcome))
     return { status: 200, result: outcome.result, filename: update.filename, ...outcome.totals }
   } catch (error) {
     const problem = asPebblesError(error)
-    if (problem.status >= 500) logFailure(error)
+    logFailure(error, problem)
     return refusedItem(problem)
   }
 }

@@ -17,7 +17,10 @@ export type Ending = Outcome | Error | undefined
 /** Updates of one record in one write, which bounds what a record holds of its last write. */
 const MAX_TAKEN = 250
 const MAX_RECORDS = 500
+/** How long the database may be away. */
 const RETRY_FOR_MS = 10_000
+/** How long others may be quicker, each time: somebody gets on, so that the database is not away. */
+const OVERTAKEN_FOR_MS = 60_000
 
 /**
  * The write path of the ledger on MongoDB. What is atomic there is one document, so each record is written by itself:
@@ -63,7 +66,7 @@ export function createApplier(collections: Collections, settler: Settler) {
 
     /** Never rejects. A batch at which the database takes offence is halved until the record at fault stands alone. */
     async function finish(works: Work[]): Promise<void> {
-      let deadline = Date.now() + RETRY_FOR_MS
+      let sinceMs = Date.now()
       let open = works
       for (let failures = 0; ; ) {
         const before = countOf(open)
@@ -75,14 +78,15 @@ export function createApplier(collections: Collections, settler: Settler) {
         }
         open = open.filter(({ rest }) => rest.length > 0)
         if (open.length === 0) return
+        const retryForMs = fault === undefined ? OVERTAKEN_FOR_MS : RETRY_FOR_MS
         const isPassing = fault === undefined || fault instanceof ClaimUnseen || isMongoTransient(fault)
         if (countOf(open) < before) {
           failures = 0
-          deadline = Date.now() + RETRY_FOR_MS
+          sinceMs = Date.now()
         } else if (!isPassing && open.length > 1) {
           await finish(open.slice(0, open.length >> 1))
           return finish(open.slice(open.length >> 1))
-        } else if (!isPassing || Date.now() > deadline) {
+        } else if (!isPassing || Date.now() - sinceMs > retryForMs) {
           return giveUp(open, isPassing ? mongoAway(fault) : fault)
         }
         await backOff(failures++, { stepMs: 1, maxMs: 300 })

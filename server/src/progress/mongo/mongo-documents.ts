@@ -1,5 +1,6 @@
 import type { Collection, Db } from 'mongodb'
 import { digest } from '../../platform/digest.ts'
+import { PebblesError } from '../../platform/errors.ts'
 import { ID_TABLES } from '../postgres/ids-postgres.ts'
 import type { Counts, IdKind, Issue, IssueKind, RecordState, Totals } from '../record.ts'
 import type { LogSource, Outcome, ProgressEvent, ProgressRecord, RefusedUpdate } from '../store.ts'
@@ -81,7 +82,11 @@ export interface Collections {
   positions: Collection<PositionDocument>
 }
 
-/** The collections of the ledger, with their indexes. Safe to be called by many processes at once. */
+/**
+ * The collections of the ledger, with their indexes. Safe to be called by many processes at once.
+ *
+ * @throws PebblesError `misconfigured` when another program keeps its records there
+ */
 export async function openCollections(db: Db): Promise<Collections> {
   const collections: Collections = {
     progress: db.collection('progress'),
@@ -92,6 +97,16 @@ export async function openCollections(db: Db): Promise<Collections> {
     positions: db.collection('positions'),
   }
   const { progress, issues, ids } = collections
+  // Such as those of the Pebbles before this one, whose ids are made by MongoDB. They would be listed, and could not be
+  // written: the unique index has their file already.
+  const others = await db.collection('progress').findOne({ _id: { $type: 'objectId' } })
+  if (others !== null) {
+    const message =
+      'names a database whose collection progress holds records of another program; take a new one'
+    throw new PebblesError('misconfigured', `MONGO_URI: ${message}`, {
+      faults: [{ field: 'MONGO_URI', message }],
+    })
+  }
   await progress.createIndex({ clientKrn: 1, filename: 1, email: 1 }, { unique: true })
   await progress.createIndex({ clientKrn: 1, email: 1 })
   await progress.createIndex({ clientKrn: 1 })

@@ -44,7 +44,7 @@ export interface MongoStore extends RecordStore {
 /**
  * The record store on MongoDB, with the collections and indexes of `mongo-documents.ts`, which it makes when missing.
  *
- * @throws PebblesError `unavailable` when the server is away
+ * @throws PebblesError `unavailable` when the server is away, `misconfigured` when another program keeps records there
  */
 export async function openMongoStore({ db }: Pick<MongoDatabase, 'db'>): Promise<MongoStore> {
   const collections = await orAway(() => openCollections(db))

@@ -6,7 +6,7 @@ import { PebblesError } from '../../platform/errors.ts'
 import type { App } from '../../platform/http/app.ts'
 import { type AuthHooks, callerOf, sameClient } from '../../platform/http/auth.ts'
 import { idempotencyKeyOf } from '../../platform/http/idempotency.ts'
-import { MAX_FAULTS } from '../../platform/http/json.ts'
+import { MAX_FAULTS, parseJsonItems } from '../../platform/http/json.ts'
 import { problems } from '../../platform/http/problem.ts'
 import { compileCheck, invalidRequest, validatorCompiler } from '../../platform/http/validation.ts'
 import { PAGEVIEWS, PAGEVIEWS_DECLARATION } from '../declaration.ts'
@@ -19,7 +19,10 @@ import { parseNdjson } from './ndjson.ts'
 
 /** Events in one request. Its bytes are bounded as those of any other. */
 export const MAX_EVENTS = 10_000
+const JSON_TYPE = 'application/json'
 const NDJSON = 'application/x-ndjson'
+/** Names that are used for it as well. */
+const NDJSON_TOO = ['application/ndjson', 'application/jsonl']
 
 export interface InRoutes {
   access: JobAccess
@@ -50,9 +53,9 @@ const checkItems = compileCheck(Type.Array(Type.Unknown(), { minItems: 1, maxIte
 const PageviewSchema = defineStream(PAGEVIEWS, PAGEVIEWS_DECLARATION).schema
 const responses = { 202: IngestedSchema, ...problems(400, 401, 403, 413, 415, 422, 503) }
 
-/** Where events come in, in a scope of their own: bodies may be NDJSON here. */
+/** Where events come in, in a scope of their own: bodies are read item by item here, and may be NDJSON. */
 export function registerPageviewRoutes(app: App, parts: InRoutes): void {
-  acceptNdjson(app)
+  acceptItems(app)
   const { access, streams } = parts
   app.post(
     '/api/pageviews',
@@ -86,7 +89,7 @@ export function registerPageviewRoutes(app: App, parts: InRoutes): void {
         summary: 'Take in many page views',
         description: BATCH_DESCRIPTION,
         tags: ['streams'],
-        consumes: ['application/json', NDJSON],
+        consumes: [JSON_TYPE, NDJSON],
         body: Type.Array(PageviewSchema, { minItems: 1, maxItems: MAX_EVENTS }),
         response: responses,
       },
@@ -101,9 +104,9 @@ export function registerPageviewRoutes(app: App, parts: InRoutes): void {
 
 const BATCH_DESCRIPTION = `A JSON array, or one object per line (\`${NDJSON}\`), of up to ${MAX_EVENTS.toLocaleString('en')} events. 202 follows when the valid ones are durable, and tells those that are not; when none is valid, 400. An event’s \`event_id\`, or the request’s \`Idempotency-Key\` with the event’s place, makes it count once within 24 hours.`
 
-/** Events of streams that a client has declared. */
+/** Events of streams that a client has declared; in a scope of their own, too. */
 export function registerEventRoutes(app: App, parts: InRoutes): void {
-  acceptNdjson(app)
+  acceptItems(app)
   app.post(
     '/clients/:clientKrn/streams/:stream/events',
     {
@@ -114,7 +117,7 @@ export function registerEventRoutes(app: App, parts: InRoutes): void {
         tags: ['streams'],
         security: [{ bearer: [] }],
         params: StreamParams,
-        consumes: ['application/json', NDJSON],
+        consumes: [JSON_TYPE, NDJSON],
         body: Type.Array(Type.Object({}, { additionalProperties: true }), {
           minItems: 1,
           maxItems: MAX_EVENTS,
@@ -132,14 +135,18 @@ export function registerEventRoutes(app: App, parts: InRoutes): void {
   )
 }
 
-function acceptNdjson(app: App): void {
-  app.addContentTypeParser(NDJSON, { parseAs: 'buffer' }, (_request, body, done) => {
-    try {
-      done(null, parseNdjson(body as Buffer, MAX_EVENTS))
-    } catch (error) {
-      done(error as Error)
-    }
-  })
+function acceptItems(app: App): void {
+  const accept = (types: string[], parse: (body: Buffer) => unknown) =>
+    app.addContentTypeParser(types, { parseAs: 'buffer' }, (_request, body, done) => {
+      try {
+        done(null, parse(body as Buffer))
+      } catch (error) {
+        done(error as Error)
+      }
+    })
+  app.removeContentTypeParser(JSON_TYPE)
+  accept([JSON_TYPE], (body) => parseJsonItems(body, MAX_EVENTS))
+  accept([NDJSON, ...NDJSON_TOO], (body) => parseNdjson(body, MAX_EVENTS))
 }
 
 /** The schema of a body is for readers; each event is checked by itself, so that one cannot refuse all. */

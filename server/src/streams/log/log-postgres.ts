@@ -92,6 +92,10 @@ interface Written {
   runs: NewRun[]
 }
 
+interface Sent {
+  written?: Written
+}
+
 async function append(log: Log, events: readonly NewEvent[]): Promise<Appended[]> {
   if (events.length === 0) return []
   const partitions = events.map(({ clientKrn, stream, key }) =>
@@ -101,7 +105,7 @@ async function append(log: Log, events: readonly NewEvent[]): Promise<Appended[]
   const deadline = Date.now() + RETRY_MS
   let lost: Written | undefined
   for (;;) {
-    const sent: { written?: Written } = {}
+    const sent: Sent = {}
     try {
       return await withConnection(log.pool, async (client) => {
         const isSimple = lost === undefined && !log.isShared && events.every(({ id }) => id === undefined)
@@ -135,13 +139,17 @@ async function appendAtKnown(
   client: PoolClient,
   log: Log,
   { appendId, events, partitions }: Batch,
-  sent: { written?: Written },
+  sent: Sent,
 ): Promise<Appended[] | undefined> {
   const ends = new Map<number, number>()
   for (const partition of partitions) ends.set(partition, log.known.get(partition)!)
   const { places, runs } = cutRuns(events, partitions, () => true, ends)
-  sent.written = { places, runs }
-  if (await writeRuns(client, appendId, runs, ends)) {
+  const [isWritten] = await inOneFlush(
+    client,
+    () => [writeRuns(client, appendId, runs, ends)],
+    () => Object.assign(sent, { written: { places, runs } }),
+  )
+  if (isWritten) {
     remember(log, runs)
     return places
   }
@@ -155,7 +163,7 @@ async function appendLocked(
   log: Log,
   { appendId, events, partitions }: Batch,
   lost: Written | undefined,
-  sent: { written?: Written },
+  sent: Sent,
 ): Promise<Appended[]> {
   // The locks were the lost transaction's until it ended, so what comes after them knows what became of it.
   const [, ends, isNew, isWritten] = await inOneFlush(client, () => [
@@ -178,8 +186,11 @@ async function appendLocked(
     await client.query('ROLLBACK')
     return places
   }
-  sent.written = { places, runs }
-  await inOneFlush(client, () => [writeRuns(client, appendId, runs, ends), client.query('COMMIT')])
+  await inOneFlush(
+    client,
+    () => [writeRuns(client, appendId, runs, ends), client.query('COMMIT')],
+    () => Object.assign(sent, { written: { places, runs } }),
+  )
   remember(log, runs)
   return places
 }
@@ -209,7 +220,8 @@ async function isThere(tx: ClientBase, appendId: string, [first]: NewRun[]): Pro
 
 /**
  * Marks the ids of events as taken, and tells which events are to be appended. A redelivery has the key of the first
- * delivery and so its partition: this statement comes after the lock, and sees what the holder before committed.
+ * delivery and so its partition: this statement comes after the lock, and sees what the holder before committed. That
+ * may be an id of tomorrow, since the day is that on which a transaction began, before it waited for the lock.
  */
 async function takeIds(tx: ClientBase, events: readonly NewEvent[]): Promise<(index: number) => boolean> {
   const firstWithId = new Map<string, number>()
@@ -221,7 +233,7 @@ async function takeIds(tx: ClientBase, events: readonly NewEvent[]): Promise<(in
     text: `INSERT INTO event_ids (day, id)
            SELECT today, given.id
            FROM unnest($1::uuid[]) AS given (id), (SELECT (now() AT TIME ZONE 'UTC')::date AS today) t
-           WHERE NOT EXISTS (SELECT FROM event_ids e WHERE e.id = given.id AND e.day = today - 1)
+           WHERE NOT EXISTS (SELECT FROM event_ids e WHERE e.id = given.id AND e.day IN (today - 1, today + 1))
            ORDER BY given.id
            ON CONFLICT DO NOTHING
            RETURNING id`,

@@ -1,11 +1,11 @@
 import type { Pool } from 'pg'
 import type { Log } from '../../platform/log.ts'
 import { createLanes } from '../../platform/wait.ts'
-import type { EventLog } from '../log/log.ts'
+import type { EventLog, Slice } from '../log/log.ts'
 import type { PartHealth } from '../shares/part-health.ts'
 import { shareWork } from '../shares/shared-work.ts'
 import type { Streams } from '../streams.ts'
-import { commitProgress, GROUP, loadCheckpoint, scopeIdOf } from './aggregates-postgres.ts'
+import { type Checkpoint, commitProgress, GROUP, loadCheckpoint, scopeIdOf } from './aggregates-postgres.ts'
 import { type AggregatorReport, createAggregatorMeter } from './aggregator-meter.ts'
 import {
   createPartitionReader,
@@ -75,11 +75,12 @@ export function startAggregator(options: AggregatorOptions): Aggregator {
     const { idleMs, latePolicy } = options
     // A quiet partition is looked at when its time may have come.
     const limits = { maxBytes: SLICE_BYTES, waitMs: Math.min(MAX_WAIT_MS, idleMs), signal }
+    const withClock = clockSince(checkpoint)
     const reader = createPartitionReader({ checkpoint, idleMs, latePolicy, known: knownScopes.get })
     meter.reads(partition, reader, signal)
     let committedAt = Date.now()
     while (!signal.aborted) {
-      const slice = await events.read(partition, reader.next, limits)
+      const slice = withClock(await events.read(partition, reader.next, limits))
       if (signal.aborted) break
       await knownScopes.lookUp(slice.runs)
       reader.take(slice)
@@ -118,6 +119,21 @@ export function startAggregator(options: AggregatorOptions): Aggregator {
       await sharing[Symbol.asyncDispose]()
       await events[Symbol.asyncDispose]()
     },
+  }
+}
+
+/**
+ * The log's clock shows at least what it showed when the newest event was appended, and the time that has passed since
+ * the start. A log on Kafka knows less of it before it has read an event, which it need not do when all windows that are
+ * open were parked; and a quiet stream would never be moved on.
+ */
+function clockSince({ scopes }: Checkpoint): (slice: Slice) => Slice {
+  const newestMs = scopes.reduce((newest, { appendedMs }) => Math.max(newest, appendedMs), 0)
+  const startedAt = performance.now()
+  return (slice) => {
+    if (slice.endedMs === undefined) return slice
+    const leastMs = newestMs + Math.floor(performance.now() - startedAt)
+    return { ...slice, endedMs: Math.max(slice.endedMs, leastMs) }
   }
 }
 
