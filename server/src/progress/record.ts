@@ -15,7 +15,7 @@ export function recordIdOf(clientKrn: string, filename: string): string {
   const name = `${clientKrn}\0${filename}`
   const known = knownIds.get(name)
   if (known !== undefined) return known
-  const id = digest('record', clientKrn, filename)
+  const id = digest('record', name)
   if (knownIds.size === MAX_KNOWN_IDS) knownIds = new Map()
   knownIds.set(name, id)
   return id

@@ -4,12 +4,13 @@ import { describe, test } from 'node:test'
 import { openDatabase } from '../../src/platform/postgres/database.ts'
 import { ensureIdPartitions } from '../../src/progress/postgres/ids-postgres.ts'
 import { createPostgresStore } from '../../src/progress/postgres/store-postgres.ts'
-import { recordIdOf } from '../../src/progress/record.ts'
+import { recordIdOf, type Update } from '../../src/progress/record.ts'
+import type { LogOutcome, ProgressRecord, RecordStore } from '../../src/progress/store.ts'
 import { startCommitProxy } from '../helpers/commit-proxy.ts'
 import { createTestDatabase, openTestPool } from '../helpers/database.ts'
 import { atEnd, type Scope } from '../helpers/scope.ts'
 import { makeLogged, makeSource, stretch } from './log-contract.ts'
-import { counts, makeUpdate } from './store-contract.ts'
+import { counts, makeMessageId, makeUpdate } from './store-contract.ts'
 
 async function openStore(scope: Scope, url: string) {
   const database = openDatabase({ url, maxConnections: 4, maxLanes: 4, maxJobConnections: 1, log: () => {} })
@@ -126,5 +127,75 @@ describe('logs on PostgreSQL', () => {
        FROM pg_stat_database WHERE datname = current_database()`,
     )
     assert.deepEqual(rows[0], { deadlocks: 0, done: 8 * 24 * 6 })
+  })
+
+  test('P15 N1 many new files at once, with any names, are what the same updates make in small batches', async (t) => {
+    const urls = await Promise.all([createTestDatabase(t), createTestDatabase(t)])
+    const [large, small] = (await Promise.all(urls.map((url) => openStore(t, url)))) as [
+      RecordStore,
+      RecordStore,
+    ]
+    const odd = ['\t', '\n\r\n', '\\N', '\\.', '"', 'é😀', '{},', ' ']
+    const log = Array.from({ length: 300 }, (_, n) =>
+      makeLogged(n, `${n % 250}${odd[n % odd.length]}`, {
+        email: n % 2 ? 'alice@example.com' : 'Ü\t\\@example.com',
+        total: n % 3 === 0 ? n : undefined,
+        errors: n % 50 === 0 ? [{ line: n, message: 'bad' }] : [],
+        id: n % 7 === 0 ? makeMessageId(`many ${n}\t`) : undefined,
+        isLast: n % 11 === 0,
+      }),
+    )
+    const { outcomes } = await large.applyFrom(stretch(makeSource(), log, 0, 300))
+    const source = makeSource()
+    for (let from = 0; from < 300; from += 50) {
+      const part = await small.applyFrom(stretch(source, log, from, from + 50))
+      assert.deepEqual(part.outcomes, outcomes.slice(from, from + 50))
+    }
+    const read = async (store: RecordStore, filename: string) => {
+      const id = recordIdOf('krn:logs', filename)
+      const [{ createdAt: _, updatedAt: __, ...record }] = (await store.byIds([id])) as [ProgressRecord]
+      const events = await store.events(id, { limit: 10, after: 0 })
+      return { record, events: events.map(({ at: _, ...event }) => event) }
+    }
+    for (const { filename } of log) assert.deepEqual(await read(large, filename), await read(small, filename))
+    const { rows } = await openTestPool(t, urls[0]).query(
+      `SELECT count(*)::int AS records FROM records
+       WHERE created_at = updated_at AND listed_at = date_trunc('second', updated_at)`,
+    )
+    assert.deepEqual(rows, [{ records: new Set(log.map(({ filename }) => filename)).size }])
+  })
+
+  test('P15 N1 after a batch of nothing but new files, files that are not new are found all the same', async (t) => {
+    const store = await openStore(t, await createTestDatabase(t))
+    const source = makeSource()
+    let end = 0
+    const apply = async (updates: Partial<Update>[]) => {
+      const log = updates.map(({ filename = '', ...more }, n) => makeLogged(end + n, filename, more))
+      const from = end
+      end += log.length
+      const { position, outcomes } = await store.applyFrom(stretch(source, log, from, end))
+      assert.equal(position, end)
+      return outcomes
+    }
+    let files = 0
+    const many = () => Array.from({ length: 250 }, () => ({ filename: `new-${files++}.csv` }))
+    const results = (outcomes: LogOutcome['outcomes']) =>
+      outcomes.slice(250).map((outcome) => outcome?.result)
+    const id = makeMessageId('guessed')
+    const huge = { done: Number.MAX_SAFE_INTEGER, warn: 1, failed: 0 }
+
+    await apply(many())
+    const known = { filename: 'new-7.csv' }
+    assert.deepEqual(results(await apply([...many(), known, { filename: 'b.csv' }])), ['updated', 'created'])
+    await apply(many())
+    assert.deepEqual(results(await apply([...many(), { ...known, isLast: true, id }])), ['updated'])
+    await apply(many())
+    // No new record would tell of these two that there is one already.
+    assert.deepEqual(results(await apply([...many(), { ...known, counts: huge }])), ['completed'])
+    await apply(many())
+    const again = await apply([...many(), { ...known, isLast: true, id }])
+    assert.deepEqual(again[250], { ...again[250], result: 'updated', isReplay: true })
+    const [record] = await store.byIds([recordIdOf('krn:logs', 'new-7.csv')])
+    assert.equal(record?.sequence, 3)
   })
 })

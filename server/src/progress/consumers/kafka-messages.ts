@@ -28,10 +28,11 @@ const MAX_REASON_LENGTH = 1_000
 export async function readMessages(place: Place, stretch: Stretch): Promise<ReadStretch> {
   const { from, next, records } = stretch
   const read: ReadStretch = { from, next, updates: [], letters: [] }
+  const places = `${place.topic}/${place.partition}/`
   for (let i = 0; i < records.length; i++) {
     if (i > 0 && i % MESSAGES_PER_TURN === 0) await turn()
     const record = records[i]!
-    const update = readUpdate(place, record)
+    const update = readUpdate(places, record)
     if ('faults' in update) read.letters.push(letterOf(place, record, reasonOf(update.faults)))
     else read.updates.push(update)
   }
@@ -39,7 +40,7 @@ export async function readMessages(place: Place, stretch: Stretch): Promise<Read
 }
 
 /** Its place makes an update the same when it is read again; an `id` of its sender also when it was sent again. */
-function readUpdate({ topic, partition }: Place, record: LogRecord): LoggedUpdate | { faults: FieldFault[] } {
+function readUpdate(places: string, record: LogRecord): LoggedUpdate | { faults: FieldFault[] } {
   const { offset, value } = record
   if (value === null) return { faults: [{ field: 'body', message: 'is missing (a tombstone)' }] }
   if (value.length > MAX_MESSAGE_BYTES)
@@ -49,7 +50,7 @@ function readUpdate({ topic, partition }: Place, record: LogRecord): LoggedUpdat
   const { message } = read
   const id = message.id === undefined ? undefined : messageId(message, message.id)
   const { clientKrn, email } = message
-  const place = `${topic}/${partition}/${offset}`
+  const place = places + offset
   return toUpdate(message, { clientKrn, email, channel: 'kafka', id, place, offset })
 }
 

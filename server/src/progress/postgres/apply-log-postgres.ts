@@ -1,10 +1,11 @@
 import type { ClientBase, Pool, PoolClient } from 'pg'
 import { BEGIN, databaseAway, inOneFlush, settle } from '../../platform/postgres/database.ts'
-import { foldBatch } from '../batch.ts'
+import { type BatchResult, foldBatch } from '../batch.ts'
+import type { RecordState } from '../record.ts'
 import type { LogBatch, LogOutcome, LogSource } from '../store.ts'
 import { type SentBatch, untilCommitted } from './apply-postgres.ts'
 import { findCommitted, lockRecords, lookUpIds } from './sql-read.ts'
-import { writeBatch } from './sql-write.ts'
+import { MANY, writeBatch } from './sql-write.ts'
 
 /**
  * Applies a stretch of a log and moves its source's position in one transaction of two round trips, as `applyBatch`
@@ -13,14 +14,31 @@ import { writeBatch } from './sql-write.ts'
  * The position's row lock puts the readers of a partition in a row; whoever comes late finds that the position has
  * moved, and passes over what is done. No deadlock comes of it: nobody waits for a position while it holds a record.
  */
-export async function applyLogBatch(lanes: Pool, batch: LogBatch): Promise<LogOutcome> {
+export async function applyLogBatch(lanes: Pool, allNew: AllNew, batch: LogBatch): Promise<LogOutcome> {
+  const partition = keyOf(batch.source).join()
+  let isGuess = allNew.delete(partition) && batch.updates.length >= MANY
   return untilCommitted(lanes, databaseAway, async (client, lost, sent) => {
-    const outcome = await transact(client, batch, lost, sent)
-    if (outcome) return outcome
-    await beginAt(client, batch)
-    return (await transact(client, batch, lost, sent))!
+    const guessing = isGuess
+    // Whatever goes wrong, the next try is sure.
+    isGuess = false
+    const outcome = await transact(client, batch, lost, sent, guessing)
+    if (outcome === undefined) {
+      await beginAt(client, batch)
+      return (await transact(client, batch, lost, sent))!
+    }
+    if (sent.result && isAllNew(sent.result)) allNew.add(partition)
+    return outcome
   })
 }
+
+/**
+ * Partitions whose last batch made many records and touched none that was there before. Of the next one that is guessed,
+ * and it looks for no records: should there be one, its primary key refuses the new one, and the batch is tried again.
+ */
+export type AllNew = Set<string>
+
+const isAllNew = ({ changes }: BatchResult): boolean =>
+  changes.size >= MANY && [...changes.values()].every(({ isNew }) => isNew)
 
 /** @returns undefined when the source has no position yet, and nothing was done */
 async function transact(
@@ -28,12 +46,13 @@ async function transact(
   batch: LogBatch,
   lost: readonly SentBatch[],
   sent: Partial<SentBatch>,
+  isGuess = false,
 ): Promise<LogOutcome | undefined> {
   const { source, from, next, updates } = batch
   const [, position, states, { mark, earlier }, committed] = await inOneFlush(client, () => [
     client.query(BEGIN),
     lockPosition(client, source),
-    lockRecords(client, updates),
+    isGuess ? NO_RECORDS : lockRecords(client, updates),
     lookUpIds(client, updates),
     settle(lost.map((attempt) => findCommitted(client, attempt.mark, attempt.result.applied))),
   ])
@@ -48,14 +67,21 @@ async function transact(
   }
   const isNew = updates.filter(({ offset }) => offset >= position)
   const result = foldBatch(isNew, states, earlier)
+  // What was refused or comes again has no new record whose key would tell that the guess was wrong.
+  if (isGuess && (result.refused.length > 0 || earlier.size > 0)) {
+    await client.query('ROLLBACK')
+    return transact(client, batch, lost, sent)
+  }
   fillEnd(outcomes, result.outcomes)
   await inOneFlush(
     client,
-    () => [writeBatch(client, result), movePosition(client, source, next), client.query('COMMIT')],
+    () => [writeBatch(client, result, mark), movePosition(client, source, next), client.query('COMMIT')],
     () => Object.assign(sent, { mark, result }),
   )
   return { position: next, outcomes }
 }
+
+const NO_RECORDS = Promise.resolve(new Map<string, RecordState>())
 
 function fillEnd<T>(list: (T | undefined)[], end: readonly T[]): void {
   const start = list.length - end.length

@@ -110,7 +110,7 @@ async function transact(
   const result = foldBatch(updates, states, earlier)
   await inOneFlush(
     client,
-    () => [writeBatch(client, result), client.query('COMMIT')],
+    () => [writeBatch(client, result, mark), client.query('COMMIT')],
     () => Object.assign(sent, { mark, result }),
   )
   return result.outcomes

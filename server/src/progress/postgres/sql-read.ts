@@ -10,6 +10,8 @@ import { totalsOf } from './runs-postgres.ts'
 export interface TransactionMark {
   xid: string
   startedAt: string
+  /** Its time as lists have it: `listed_at` of what it writes. */
+  listedAt: string
 }
 
 /** Was the transaction that wrote these events committed? It must have ended: ask only while holding its locks. */
@@ -69,13 +71,13 @@ export async function lookUpIds(
     text: lookUpStatement(kinds),
     values: kinds.map((kind) => plainArray(ids[kind])),
   })
-  const { xid, startedAt, ...decided } = rows[0]
+  const { xid, startedAt, listedAt, ...decided } = rows[0]
   const earlier = new Map<string, Decided>()
   for (const kind of kinds) {
     for (const row of decided[kind] ?? [])
       earlier.set(row.id, { fingerprint: row.fingerprint, outcome: storedOutcome(row) })
   }
-  return { mark: { xid, startedAt }, earlier }
+  return { mark: { xid, startedAt, listedAt }, earlier }
 }
 
 const ID_KINDS = Object.keys(ID_TABLES) as IdKind[]
@@ -98,7 +100,8 @@ function lookUpStatement(kinds: IdKind[]): string {
       ) found
     ) AS "${kind}"`
   })
-  return `SELECT pg_current_xact_id()::text AS xid, now()::text AS "startedAt"${found.join('')}`
+  return `SELECT pg_current_xact_id()::text AS xid, now()::text AS "startedAt",
+                 date_trunc('second', now()::timestamptz(3))::text AS "listedAt"${found.join('')}`
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row comes untyped from the driver; this is where it gets its type.

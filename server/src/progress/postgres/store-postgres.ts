@@ -12,7 +12,7 @@ import type {
   RecordStore,
   RefusedUpdate,
 } from '../store.ts'
-import { applyLogBatch, readPosition } from './apply-log-postgres.ts'
+import { type AllNew, applyLogBatch, readPosition } from './apply-log-postgres.ts'
 import { applyBatch } from './apply-postgres.ts'
 import { bindIdToday } from './ids-postgres.ts'
 import { type EventRow, eventsOf } from './runs-postgres.ts'
@@ -25,6 +25,7 @@ export function createPostgresStore({
   lanes,
   logs,
 }: Pick<Database, 'pool' | 'lanes' | 'logs'>): RecordStore {
+  const allNew: AllNew = new Set()
   /** For work that may be repeated: once more when the pool's connection turned out to be dead. */
   const repeatable = <T>(work: () => Promise<T>): Promise<T> =>
     orAway(work().catch((error) => (isConnectionLoss(error) ? work() : Promise.reject(error))))
@@ -114,7 +115,7 @@ export function createPostgresStore({
 
   return {
     apply: (updates) => applyBatch(lanes, updates),
-    applyFrom: (batch) => applyLogBatch(logs, batch),
+    applyFrom: (batch) => applyLogBatch(logs, allNew, batch),
     position: (source) => repeatable(() => readPosition(pool, source)),
     list,
     byIds,
