@@ -149,7 +149,7 @@ describe('Redis as the queue', { concurrency: 2, skip: redisMissing() }, () => {
         isKilled = true
         void redis.kill()
       }
-      return (written.match(/could not be made again/g) ?? []).length > 3
+      return written.includes('could not be made again')
     })
     assert.equal(exitCode, 0)
     assert.match(output, /the connection to Redis broke/)
