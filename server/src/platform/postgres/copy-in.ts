@@ -1,17 +1,13 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import pg from 'pg'
+import pg, { type ClientBase } from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import type { CopyLines } from './copy.ts'
 
 const CHUNK_BYTES = 128 * 1024
 
 /** Runs a `COPY … FROM STDIN` with lines that were written before; nothing is sent when there are none. */
-export async function copyIn(
-  tx: pg.ClientBase,
-  statement: string,
-  { count, bytes }: CopyLines,
-): Promise<void> {
+export async function copyIn(tx: ClientBase, statement: string, { count, bytes }: CopyLines): Promise<void> {
   if (count === 0) return
   // Not `.pipe()`: a source that fails would leave the connection waiting for ever.
   await pipeline(Readable.from(chunksOf(bytes)), tx.query(copyFrom(statement)))
@@ -21,7 +17,7 @@ export async function copyIn(
  * The same where other statements are in flight: the lines are sent behind the statement at once. A server that refuses
  * it passes over them, as the protocol has it.
  */
-export function copyInPipeline(tx: pg.ClientBase, statement: string, bytes: Uint8Array): Promise<void> {
+export function copyInPipeline(tx: ClientBase, statement: string, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     tx.query(new Copy(statement, bytes, (error) => (error ? reject(error) : resolve())))
   })
